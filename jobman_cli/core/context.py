@@ -1,0 +1,95 @@
+"""What a running job may ask and tell: its identity, its attribs, a log, progress.
+
+Nothing here writes: lines and progress are gathered, and the worker that runs the job stores them, at
+the latest with the attempt's end. It must not know a database or a queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+
+class Context:
+    """One attempt, as the job sees it. A job receives it by naming a parameter ``ctx``.
+
+    Attributes:
+        job_id: The row's id in ``jobmans``.
+        type: The job type's name.
+        queue: The queue the job came from.
+        attempt: The number of this attempt, from 1.
+        attribs: The job's arguments, a dict; what the job writes there is saved when it finishes.
+    """
+
+    __slots__ = ("_cancelled", "_completing", "attempt", "attribs", "job_id", "lines", "progress_mark", "queue", "type")
+
+    def __init__(
+        self,
+        job_id: int,
+        type: str,  # noqa: A002 - the word of the table
+        queue: str,
+        attempt: int,
+        attribs: dict[str, Any],
+        completing: Callable[[str | None], AbstractContextManager[Any]],
+    ) -> None:
+        self.job_id = job_id
+        self.type = type
+        self.queue = queue
+        self.attempt = attempt
+        self.attribs = attribs
+        #: Log lines that are not stored yet; the worker takes them.
+        self.lines: list[str] = []
+        #: The last progress told, ``(done, total)``.
+        self.progress_mark: tuple[float, float] | None = None
+        self._cancelled = False
+        self._completing = completing
+
+    def log(self, message: object) -> None:
+        """Add a line to the row's ``logs``, with the time and the attempt before it.
+
+        Args:
+            message: Anything; its ``str()`` is stored. NUL characters are replaced.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        text = str(message).replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+        self.lines.append(f"{now} [{self.attempt}] {text}\n")
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how far the job is; shown while it runs.
+
+        Args:
+            done: Units done, 0 or more.
+            total: Units in all, more than 0.
+
+        Raises:
+            ValueError: when the two make no sense.
+        """
+        if not (0 <= done < float("inf") and 0 < total < float("inf")):
+            raise ValueError(f"progress({done!r}, {total!r}): give done >= 0 and total > 0")
+        self.progress_mark = (done, total)
+
+    @property
+    def cancelled(self) -> bool:
+        """True once somebody asked the job to stop. It is a request: raise ``Fail`` to follow it."""
+        return self._cancelled
+
+    def ask_to_stop(self) -> None:
+        """Make ``cancelled`` true; called by the worker."""
+        self._cancelled = True
+
+    def completing(self, code: str | None = None) -> AbstractContextManager[Any]:
+        """Open the transaction that completes this job, for the job's own SQL.
+
+        Inside ``with ctx.completing() as session:`` the job writes through ``session`` (a SQLModel
+        ``Session``). At the block's end the writes and the completion commit together: both happen,
+        exactly once, or neither. The attempt ends there; what the job does afterwards is only logged.
+
+        Args:
+            code: The ``completed_code``.
+
+        Raises:
+            AttemptLost: when the job meanwhile belongs to another worker; nothing was written.
+        """
+        return self._completing(code)

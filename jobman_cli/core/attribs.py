@@ -1,0 +1,221 @@
+"""The pydantic model of a job type's attribs: from JSON to arguments and back.
+
+It is the only place of the core that uses pydantic, and imports it when the first model is built: that
+costs too much for a command that only prints its help. Fields are named ``arg_<name>`` with the alias
+``<name>``, because ``schema``, ``copy`` or ``model_config`` are legal names for a parameter but not for a
+field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobman_cli.core.signature import Parameter
+from jobman_cli.core.storable import find_unstorable, show_place
+from jobman_cli.core.suggestion import did_you_mean
+from jobman_cli.errors import InvalidAttribs, InvalidJobType
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+#: A message names at most so many fields: a wrong list of a million items is one mistake.
+_MOST_PROBLEMS = 20
+
+
+class AttribsModel:
+    """Validates one job type's attribs. Validators run at dispatch and again at each attempt.
+
+    Args:
+        name: The job type's name.
+        parameters: Its parameters, without ``ctx``.
+
+    Raises:
+        InvalidJobType: when pydantic cannot validate an annotation, or a default does not fit its own.
+    """
+
+    def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
+        self.name = name
+        self._known = frozenset(parameter.name for parameter in parameters)
+        self._model = _build_model(name, parameters)
+        self._validate = self._model.__pydantic_validator__.validate_python
+        self._serialize = self._model.__pydantic_serializer__.to_python
+        self._fields = tuple((parameter.name, f"arg_{parameter.name}") for parameter in parameters)
+        self._check_defaults(parameters)
+
+    def plain(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate attribs for a dispatch; see ``JobType.validate``."""
+        complaint = find_unstorable(attribs, converted=False)
+        if complaint:
+            raise self._invalid([complaint])
+        unknown = [key for key in attribs if key not in self._known]
+        problems = [
+            f"{show_place([key])}: no such parameter{did_you_mean(key, self._known)}"
+            for key in unknown[:_MOST_PROBLEMS]
+        ]
+        cause: Exception | None = None
+        try:
+            instance = self._validate(dict(attribs))
+        except Exception as error:  # a validator is anybody's code
+            problems += _describe(error)
+            cause = error
+        else:
+            if not problems:
+                return self._store(instance)
+        raise self._invalid(problems) from cause
+
+    def arguments(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
+        """Convert stored attribs for a call; see ``JobType.arguments``."""
+        try:
+            values = self._validate(attribs if type(attribs) is dict else dict(attribs)).__dict__
+        except ValueError as error:  # pydantic's is one; a timeout that strikes here is not, and passes
+            raise self._invalid(_describe(error)) from error
+        return {name: values[field] for name, field in self._fields}
+
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the attribs that a dispatch takes."""
+        try:
+            schema = self._model.model_json_schema(by_alias=True)
+        except Exception as error:
+            raise InvalidJobType(
+                f"job type {self.name!r}: its parameters have no JSON Schema: {error}"
+            ) from error
+        schema["additionalProperties"] = False
+        return schema
+
+    def _store(self, instance: BaseModel) -> dict[str, Any]:
+        try:
+            plain = self._dump(instance)
+        except Exception as error:
+            raise self._invalid(self._find_undumpable(instance)) from error
+        complaint = find_unstorable(plain)
+        if complaint:
+            raise self._invalid([complaint])
+        return plain
+
+    def _find_undumpable(self, instance: BaseModel) -> list[str]:
+        """Name the fields that cannot become JSON; the serializer's own error does not."""
+        problems = []
+        for name, field in self._fields:
+            try:
+                self._dump(instance, include={field})
+            except Exception as error:
+                # Not the error's text, which may quote the value.
+                problems.append(f"{name}: the value cannot be converted to JSON ({type(error).__name__})")
+        return problems
+
+    def _dump(self, instance: BaseModel, include: set[str] | None = None) -> dict[str, Any]:
+        plain: dict[str, Any] = self._serialize(
+            instance, mode="json", by_alias=True, round_trip=True, warnings="none", include=include
+        )
+        return plain
+
+    def _invalid(self, problems: Sequence[str]) -> InvalidAttribs:
+        shown = "; ".join(problems[:_MOST_PROBLEMS])
+        more = len(problems) - _MOST_PROBLEMS
+        return InvalidAttribs(
+            f"{self.name}: {shown}" + (f"; and {more} more" if more > 0 else ""),
+            hint=f"See `jobman types {self.name}` for the names and types it takes.",
+        )
+
+    def _check_defaults(self, parameters: Sequence[Parameter]) -> None:
+        """Refuse defaults that would make every dispatch, or every attempt, fail."""
+        optional = {parameter.name for parameter in parameters if not parameter.required}
+        problems = []
+        try:
+            self._validate({})
+        except Exception as error:
+            problems = _describe(error, about=optional)
+        if not problems:
+            try:
+                # Required parameters are absent from it, and from its dump.
+                self._store(self._model.model_construct())
+            except InvalidAttribs as error:
+                problems = [error.message.removeprefix(f"{self.name}: ")]
+        if problems:
+            raise InvalidJobType(
+                f"job type {self.name!r}: a default cannot be used: " + "; ".join(problems),
+                hint="Make the default fit its annotation, such as `name: str | None = None`, and JSON.",
+            )
+
+
+def _build_model(name: str, parameters: Sequence[Parameter]) -> type[BaseModel]:
+    from pydantic import ConfigDict, Field, create_model
+    from pydantic.fields import FieldInfo
+
+    fields: dict[str, Any] = {}
+    for parameter in parameters:
+        if isinstance(parameter.default, FieldInfo):
+            raise InvalidJobType(
+                f"job type {name!r}: the default of parameter {parameter.name!r} is a pydantic Field",
+                hint=f"Write `{parameter.name}: Annotated[<type>, Field(...)] = <default>`.",
+            )
+        alias = parameter.name
+        described = (
+            {"description": parameter.help} if parameter.help and not _has_description(parameter) else {}
+        )
+        settings = {"alias": alias, "validation_alias": alias, "serialization_alias": alias, **described}
+        default = ... if parameter.required else parameter.default
+        fields[f"arg_{alias}"] = (parameter.annotation, Field(default=default, **settings))
+    # The default of `ser_json_inf_nan` would turn NaN into null without a word; as constants it is refused.
+    config = ConfigDict(extra="ignore", validate_default=True, ser_json_inf_nan="constants", title=name)
+    try:
+        model: type[BaseModel] = create_model("Attribs", __config__=config, **fields)
+    except Exception as error:
+        raise _unusable(name, parameters, error) from error
+    for parameter in parameters:
+        field = model.model_fields.get(f"arg_{parameter.name}")
+        if field is None or (parameter.required and not field.is_required()):
+            raise InvalidJobType(
+                f"job type {name!r}: the annotation of parameter {parameter.name!r} is not a plain type, or has "
+                "a default of its own",
+                hint="Give the type in the annotation and the default in the signature.",
+            )
+    return model
+
+
+def _has_description(parameter: Parameter) -> bool:
+    return any(
+        getattr(extra, "description", None) for extra in getattr(parameter.annotation, "__metadata__", ())
+    )
+
+
+def _unusable(name: str, parameters: Sequence[Parameter], error: Exception) -> InvalidJobType:
+    """Find the parameter that pydantic refuses; it does not always say."""
+    from pydantic import TypeAdapter
+
+    culprit = ""
+    for parameter in parameters:
+        try:
+            TypeAdapter(parameter.annotation)
+        except Exception as cause:
+            culprit, error = f" parameter {parameter.name!r}:", cause
+            break
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InvalidJobType(
+        f"job type {name!r}:{culprit} pydantic cannot validate this annotation: {reason}",
+        hint="Use JSON types, dataclasses, enums, dates or pydantic models as annotations.",
+    )
+
+
+def _describe(error: Exception, about: set[str] | None = None) -> list[str]:
+    """One line for each field at fault, without the values: they may be secret.
+
+    Args:
+        error: What validation raised.
+        about: Speak of these parameters only.
+    """
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return [f"the validation itself failed ({type(error).__name__})"]
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        f"{show_place(detail['loc'])}: {_on_one_line(detail['msg'])}"
+        for detail in details
+        if about is None or (detail["loc"] and detail["loc"][0] in about)
+    ]
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.splitlines()).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,222 @@
+"""Connections and transactions, and the one place where a database's errors become ours.
+
+A ``Database`` is made without connecting. Web processes use its pool; a worker holds one connection for
+its life (``Link``); a supervisor takes ``without_pool()`` so that no connection is open when it forks.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
+
+from jobman_cli.errors import ConfigurationError, SchemaError, StoreUnavailable
+from jobman_cli.store.dialects import dialect_for
+from jobman_cli.store.dialects.sqlite import READ_ONLY
+
+T = TypeVar("T")
+
+#: How often a statement that was the victim of a deadlock is sent again.
+DEADLOCK_TRIES = 8
+
+
+def compact_json(value: object) -> str:
+    """JSON as the tables keep it: no blanks, no escapes that are not needed."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+class Database:
+    """One database, by its URL.
+
+    Args:
+        url: A SQLAlchemy URL; ``settings`` has made a SQLite path absolute.
+        lease: Seconds for which a silent worker is believed; also the longest that a frozen process may
+            hold a transaction open, where the database can enforce that.
+        pooled: False for a process that forks.
+
+    Raises:
+        ConfigurationError: when the URL cannot be read, or its database or driver is not there.
+    """
+
+    def __init__(self, url: str, *, lease: float = 30.0, pooled: bool = True) -> None:
+        try:
+            self.url = make_url(url)
+        except (ArgumentError, ValueError) as error:
+            raise ConfigurationError("database: the URL cannot be read", hint=_URL_HINT) from error
+        self._raw_url, self.lease, self.pooled = url, lease, pooled
+        self.dialect = dialect_for(self.url.get_backend_name())
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)!r})"
+
+    def without_pool(self) -> Database:
+        """The same database with connections that close as soon as they are given back."""
+        return Database(self._raw_url, lease=self.lease, pooled=False)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine, made on first use."""
+        options = self.dialect.engine_options(self.url, self.lease)
+        if not self.pooled:
+            options["poolclass"] = NullPool
+            options.pop("pool_recycle", None)
+        try:
+            engine = create_engine(self.url, json_serializer=compact_json, **options)
+        except (NoSuchModuleError, ImportError) as error:
+            extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(
+                self.url.get_backend_name(), "postgres"
+            )
+            raise ConfigurationError(
+                f"database: the driver for {self.url.drivername} is not installed",
+                hint=f"pip install 'jobman-cli[{extra}]'",
+            ) from error
+        self.dialect.prepare(engine)
+        return engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection inside a transaction that commits at the block's end.
+
+        Raises:
+            StoreUnavailable: when the database is away. After a failed COMMIT the change may or may not
+                have been made.
+        """
+        with self.translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for reads only: it blocks no writer.
+
+        Raises:
+            StoreUnavailable: when the database is away.
+        """
+        with self.translated(), self.engine.connect() as connection:
+            with connection.execution_options(**{READ_ONLY: True}).begin():
+                yield connection
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Call ``work`` in a transaction, and again when it was the victim of a deadlock."""
+        return self._resend(self.transaction, work)
+
+    def link(self) -> Link:
+        """A connection to hold."""
+        return Link(self)
+
+    def forget(self) -> None:
+        """After a fork: leave the parent's connections alone."""
+        if "engine" in self.__dict__:
+            self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        """Close the pool's connections."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    def _resend(self, begin: Callable[[], Any], work: Callable[[Connection], T]) -> T:
+        for tried in range(1, DEADLOCK_TRIES + 1):
+            try:
+                with begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if tried == DEADLOCK_TRIES or not self.dialect.is_deadlock(error):
+                    raise
+                time.sleep(random.uniform(0, 0.01 * 2**tried))  # noqa: S311 - jitter
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """The driver's errors as ours; a deadlock passes as it is, for ``run`` to answer."""
+        try:
+            yield
+        except PoolTimeout as error:
+            raise StoreUnavailable("the database's connection pool is used up") from error
+        except DBAPIError as error:
+            if self.dialect.is_deadlock(error):
+                raise
+            if (ours := self._ours(error)) is not None:
+                raise ours from error
+            raise
+
+    def _ours(self, error: DBAPIError) -> StoreUnavailable | SchemaError | None:
+        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        where = self.url.render_as_string(hide_password=True)
+        if _names_a_missing_table(reason):
+            return SchemaError(f"the database {where} lacks Jobman's tables or columns: {reason}")
+        away = isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
+        if not away:
+            return None
+        hint = None
+        if "readonly" in reason or "unable to open" in reason:
+            hint = "Make the database file and its directory writable for this user."
+        elif "disk is full" in reason:
+            hint = "Make room on the disk; nothing was written."
+        return StoreUnavailable(f"the database {where} cannot be used: {reason}", hint=hint)
+
+
+class Link:
+    """One connection, held by one worker (or its watch thread), made anew after a break."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """As ``Database.transaction``, on the held connection.
+
+        Raises:
+            StoreUnavailable: when the database is away; the next call connects again.
+        """
+        with self.database.translated():
+            try:
+                if self._connection is None:
+                    self._connection = self.database.engine.connect()
+                with self._connection.begin():
+                    yield self._connection
+            except BaseException as error:
+                # A connection on which anything but our own errors happened is not trusted again.
+                if isinstance(error, DBAPIError) or not isinstance(error, Exception):
+                    self.drop()
+                raise
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """As ``Database.run``, on the held connection."""
+        return self.database._resend(self.transaction, work)
+
+    def drop(self) -> None:
+        """Let the connection go without a word to the server."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.invalidate()
+                connection.close()
+            except Exception:  # noqa: BLE001, S110 - it is broken already
+                pass
+
+    def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with self.database.translated():
+                connection.close()
+
+
+_URL_HINT = "Write it as sqlite:///path, postgresql+psycopg://user:password@host/name or mysql+pymysql://…."
+
+
+def _names_a_missing_table(reason: str) -> bool:
+    lowered = reason.lower()
+    return any(
+        words in lowered
+        for words in ("no such table", "no such column", "does not exist", "doesn't exist", "unknown column")
+    ) and not lowered.startswith(("connection", "fatal", 'database "'))

@@ -1,0 +1,77 @@
+"""The seam between the statements and a database."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, ClassVar
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery
+from sqlalchemy.exc import DBAPIError
+
+
+class Kind(Enum):
+    """The type of a column in a batch of rows."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    TEXT = "text"
+    TIME = "time"
+
+
+class Dialect:
+    """One database's way. Stateless but for what the first connection tells about the server."""
+
+    name: ClassVar[str]
+    #: UPDATE … RETURNING.
+    update_returning: ClassVar[bool] = True
+    #: INSERT … SELECT … RETURNING; known after the first connection.
+    insert_returning: bool = True
+
+    def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
+        """Arguments for ``create_engine``. ``lease`` in seconds bounds what a frozen process may block."""
+        raise NotImplementedError
+
+    def prepare(self, engine: Engine) -> None:
+        """Hang listeners on a new engine."""
+
+    def adopt(self, connection: Connection) -> None:
+        """Make a connection of the application's own engine fit for our statements."""
+
+    def now(self) -> ColumnElement[Any]:
+        """The database's clock, as a UTC time."""
+        raise NotImplementedError
+
+    def now_ms(self) -> ColumnElement[Any]:
+        """The database's clock, in milliseconds since 1970."""
+        raise NotImplementedError
+
+    def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
+        """The database's clock plus a number of seconds."""
+        raise NotImplementedError
+
+    def rows(self, name: str, **columns: Kind) -> Subquery:
+        """A batch of rows as a subquery, read from the JSON document in the parameter ``name``.
+
+        The document is an array of objects, one a row, as ``json.dumps`` writes it. A missing key is
+        NULL. The subquery has one more column, ``position``, that keeps the rows' order.
+        """
+        raise NotImplementedError
+
+    def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """``column`` is in the list of integers given as the parameter ``name`` by ``id_list``."""
+        raise NotImplementedError
+
+    def id_list(self, ids: list[int]) -> Any:
+        """The value of a parameter of ``one_of``."""
+        raise NotImplementedError
+
+    def as_json(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """JSON text as the type of a JSON column."""
+        return text
+
+    def is_deadlock(self, error: DBAPIError) -> bool:
+        """True when the statement was the victim of a deadlock: sending it again is the answer."""
+        return False
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Let only one process at a time change the tables, until the transaction ends."""

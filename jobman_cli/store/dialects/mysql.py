@@ -1,0 +1,83 @@
+"""MySQL ≥ 8 and MariaDB ≥ 10.6, through PyMySQL.
+
+No ``UPDATE … RETURNING`` in either, so a claim is SELECT … FOR UPDATE SKIP LOCKED, then UPDATE.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery, bindparam, column, event, func, literal_column, text
+from sqlalchemy.exc import DBAPIError
+
+from jobman_cli.store.dialects.base import Dialect, Kind
+
+_TYPES = {Kind.INTEGER: "BIGINT", Kind.NUMBER: "DOUBLE", Kind.TEXT: "LONGTEXT", Kind.TIME: "DATETIME(6)"}
+_DEADLOCK, _LOCK_WAIT = 1213, 1205
+
+
+class MySQL(Dialect):
+    """Clock: ``UTC_TIMESTAMP(6)``. Isolation READ COMMITTED, so that scans do not lock gaps."""
+
+    name = "mysql"
+    update_returning = False
+
+    def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
+        """Timeouts, and no gap locks."""
+        return {
+            "isolation_level": "READ COMMITTED",
+            "pool_recycle": 1800,
+            "connect_args": {"connect_timeout": 5, "charset": "utf8mb4"},
+        }
+
+    def prepare(self, engine: Engine) -> None:
+        """MariaDB can end a transaction whose client is frozen; MySQL cannot."""
+
+        @event.listens_for(engine, "first_connect")
+        def learn(_dbapi: Any, _record: Any) -> None:
+            self.insert_returning = bool(getattr(engine.dialect, "insert_returning", False))
+
+        @event.listens_for(engine, "connect")
+        def settle(dbapi: Any, _record: Any) -> None:
+            with dbapi.cursor() as cursor:
+                cursor.execute("SET SESSION time_zone = '+00:00'")
+                if "mariadb" in str(dbapi.get_server_info()).lower():
+                    cursor.execute("SET SESSION idle_transaction_timeout = 30")
+
+    def now(self) -> ColumnElement[Any]:
+        """UTC with microseconds."""
+        return func.utc_timestamp(literal_column("6"))
+
+    def now_ms(self) -> ColumnElement[Any]:
+        """Milliseconds since 1970."""
+        return literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)")
+
+    def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Now and so many seconds, to the microsecond."""
+        return func.timestampadd(literal_column("MICROSECOND"), func.round(seconds * 1000000), self.now())
+
+    def rows(self, name: str, **columns: Kind) -> Subquery:
+        """``JSON_TABLE``."""
+        fields = ", ".join(f"{key} {_TYPES[kind]} PATH '$.{key}'" for key, kind in columns.items())
+        sql = (
+            f"SELECT {', '.join(columns)}, position FROM "  # noqa: S608 - names from this package only
+            f"JSON_TABLE(:{name}, '$[*]' COLUMNS (position FOR ORDINALITY, {fields})) AS r"
+        )
+        return text(sql).columns(*map(column, columns), column("position")).subquery(name)
+
+    def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """IN with as many parameters as ids."""
+        return column.in_(bindparam(name, expanding=True))
+
+    def id_list(self, ids: list[int]) -> Any:
+        """As it is."""
+        return ids
+
+    def is_deadlock(self, error: DBAPIError) -> bool:
+        """A deadlock, or a lock not had within the server's patience."""
+        arguments = getattr(error.orig, "args", ())
+        return bool(arguments) and arguments[0] in (_DEADLOCK, _LOCK_WAIT)
+
+    def lock_schema(self, connection: Connection) -> None:
+        """A named lock of the connection; DDL commits, so a transaction's lock would not last."""
+        connection.execute(text("SELECT GET_LOCK('jobman_schema', 60)"))

@@ -1,0 +1,90 @@
+"""PostgreSQL ≥ 14, through psycopg 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Subquery,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.exc import DBAPIError
+
+from jobman_cli.store.dialects.base import Dialect, Kind
+
+_TYPES = {Kind.INTEGER: "bigint", Kind.NUMBER: "double precision", Kind.TEXT: "text", Kind.TIME: "timestamp"}
+
+
+class PostgreSQL(Dialect):
+    """Clock: ``clock_timestamp()``, which moves within a transaction. JSON is JSONB."""
+
+    name = "postgresql"
+
+    def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
+        """A process stopped inside a transaction must not block the others' rescue for longer than a lease."""
+        millis = int(lease * 1000)
+        arguments = {
+            "connect_timeout": 5,
+            "tcp_user_timeout": millis,
+            "application_name": "jobman",
+            "options": f"-c idle_in_transaction_session_timeout={millis}",
+        }
+        given = set(url.query)
+        return {"connect_args": {key: value for key, value in arguments.items() if key not in given}}
+
+    def now(self) -> ColumnElement[Any]:
+        """The statement's own time, not the transaction's."""
+        return func.clock_timestamp()
+
+    def now_ms(self) -> ColumnElement[Any]:
+        """Milliseconds since 1970."""
+        return literal_column("CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)")
+
+    def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Now and so many seconds."""
+        return func.clock_timestamp() + seconds * literal_column("interval '1 second'")
+
+    def rows(self, name: str, **columns: Kind) -> Subquery:
+        """``jsonb_to_recordset``; times are read as UTC."""
+        fields = ", ".join(f"{key} {_TYPES[kind]}" for key, kind in columns.items())
+        values = ", ".join(
+            f"{key} AT TIME ZONE 'UTC' AS {key}" if kind is Kind.TIME else key for key, kind in columns.items()
+        )
+        # ROWS FROM … WITH ORDINALITY keeps the document's order.
+        sql = (
+            f"SELECT {values}, position FROM ROWS FROM "  # noqa: S608 - names from this package only
+            f"(jsonb_to_recordset(CAST(:{name} AS jsonb)) AS ({fields})) WITH ORDINALITY "
+            f"AS r({', '.join(columns)}, position)"
+        )
+        return text(sql).columns(*map(column, columns), column("position")).subquery(name)
+
+    def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """``= ANY(array)``: one text, so that it is prepared once."""
+        return column == any_(bindparam(name, type_=ARRAY(BigInteger)))
+
+    def id_list(self, ids: list[int]) -> Any:
+        """A list is an array."""
+        return ids
+
+    def as_json(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A cast."""
+        return cast(text, JSONB)
+
+    def is_deadlock(self, error: DBAPIError) -> bool:
+        """SQLSTATE 40P01, 40001."""
+        return getattr(error.orig, "sqlstate", None) in ("40P01", "40001")
+
+    def lock_schema(self, connection: Connection) -> None:
+        """An advisory lock of the transaction; the number is 'jobman' in ASCII."""
+        connection.execute(text("SELECT pg_advisory_xact_lock(116822186549614)"))

@@ -1,0 +1,134 @@
+"""SQLite ≥ 3.35, one file, several processes of one host.
+
+Every writing transaction begins IMMEDIATE: a deferred one that reads first and writes later fails with
+"database is locked" whenever another process wrote in between. Durability is FULL: an acknowledged
+dispatch has been synced to the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery, bindparam, column, event, func, select, text
+
+from jobman_cli.errors import ConfigurationError, StoreUnavailable
+from jobman_cli.store.dialects.base import Dialect, Kind
+
+#: Seconds to wait for another process's write.
+BUSY = 5.0
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "lustre"}
+READ_ONLY = "jobman_read"
+
+
+class SQLite(Dialect):
+    """Clock: the host's, through SQL functions of our own; one file has one host."""
+
+    name = "sqlite"
+
+    def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
+        """Make the directory and the file, readable by their owner only."""
+        if sqlite3.sqlite_version_info < (3, 35):
+            raise ConfigurationError(
+                f"SQLite {sqlite3.sqlite_version} is too old: 3.35 is the least",
+                hint="Use a newer Python build, or PostgreSQL.",
+            )
+        if url.database:
+            _make_file(Path(url.database))
+        return {"connect_args": {"timeout": BUSY, "check_same_thread": False, "cached_statements": 256}}
+
+    def prepare(self, engine: Engine) -> None:
+        """Pragmas, functions, and BEGIN IMMEDIATE."""
+
+        @event.listens_for(engine, "connect")
+        def settle(dbapi: Any, _record: Any) -> None:
+            dbapi.isolation_level = None  # the driver must not begin by itself
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {int(BUSY * 1000)}"):
+                dbapi.execute(f"PRAGMA {pragma}").close()
+            _give_clock(dbapi)
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            reading = connection.get_execution_options().get(READ_ONLY)
+            connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    def adopt(self, connection: Connection) -> None:
+        """Give it our clock."""
+        _give_clock(connection.connection.driver_connection)
+
+    def now(self) -> ColumnElement[Any]:
+        """The host's clock."""
+        return func.jobman_now()
+
+    def now_ms(self) -> ColumnElement[Any]:
+        """The host's clock in milliseconds."""
+        return func.jobman_now_ms()
+
+    def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
+        """The host's clock and so many seconds."""
+        return func.jobman_later(seconds)
+
+    def rows(self, name: str, **columns: Kind) -> Subquery:
+        """``json_each``."""
+        values = ", ".join(f"json_extract(value, '$.{key}') AS {key}" for key in columns)
+        sql = f"SELECT {values}, key AS position FROM json_each(:{name})"  # noqa: S608 - names from this package only
+        return text(sql).columns(*map(column, columns), column("position")).subquery(name)
+
+    def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """A subquery over a JSON list: one text, whatever the number of ids."""
+        ids = func.json_each(bindparam(name)).table_valued("value")
+        return column.in_(select(ids.c.value))
+
+    def id_list(self, ids: list[int]) -> Any:
+        """A JSON list."""
+        return json.dumps(ids)
+
+
+def stamp(seconds: float) -> str:
+    """A time as the tables keep it, from seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _give_clock(dbapi: Any) -> None:
+    dbapi.create_function("jobman_now", 0, lambda: stamp(time.time()))
+    dbapi.create_function("jobman_now_ms", 0, lambda: int(time.time() * 1000))
+    dbapi.create_function("jobman_later", 1, lambda seconds: stamp(time.time() + seconds))
+
+
+def _make_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if (kind := _file_system(path.parent)) in _NETWORK:
+            raise ConfigurationError(
+                f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold",
+                hint="Put the file on a local disk, or use PostgreSQL.",
+            )
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the database file {path} cannot be made: {error.strerror}",
+            hint="Make its directory writable, or name another file under `database:`.",
+        ) from error
+
+
+def _file_system(directory: Path) -> str | None:
+    """The type of the file system that holds ``directory``, from the kernel's list of mounts."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    real = str(directory.resolve())
+    best, kind = "", None
+    for line in mounts:
+        left, _, right = line.partition(" - ")
+        point = left.split()[4]
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return kind

@@ -1,0 +1,135 @@
+"""Claim jobs for one attempt each: by id (a queue gave them) or from the head of a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Integer, Select, bindparam, exists, literal_column, select, text
+
+from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.lifecycle.move import Move
+from jobman_cli.store.tables import IN_LINE, JOBS, WORKERS
+
+
+@dataclass(slots=True)
+class Claim:
+    """One job in a worker's hand.
+
+    Attributes:
+        attempt: The attempt's number, from 1.
+        claims: The fence: with ``id`` it names this attempt and no other.
+        timeout: Seconds; None is without limit.
+    """
+
+    id: int
+    type: str
+    queue: str
+    attribs: dict[str, Any]
+    tries: int
+    timeout: float | None
+    attempt: int
+    claims: int
+    rescues: int
+    rank: int
+
+
+_COLUMNS = (
+    JOBS.c.id,
+    JOBS.c.type,
+    JOBS.c.queue,
+    JOBS.c.attribs,
+    JOBS.c.tries,
+    JOBS.c.timeout,
+    JOBS.c.attempts,
+    JOBS.c.claims,
+    JOBS.c.rescues,
+    JOBS.c.rank,
+)
+
+
+def claim_ids(connection: Connection, dialect: Dialect, worker: str, ids: list[int]) -> list[Claim]:
+    """Claim those of ``ids`` that wait and whose line is theirs.
+
+    Args:
+        worker: The worker's uuid; its row must be live.
+
+    Returns:
+        The claims, in the order of ``ids``; who is missing was claimed, cancelled or never written.
+    """
+    rows = _by_ids(dialect)(connection, {"claimant": worker, "ids": dialect.id_list(ids)})
+    claims = {row[0]: Claim(*row) for row in rows}
+    return [claims[id] for id in ids if id in claims]
+
+
+def claim_line(
+    connection: Connection, dialect: Dialect, worker: str, queue: str, limit: int, after: int | None
+) -> list[Claim]:
+    """Claim the first jobs of a line.
+
+    Args:
+        limit: How many at the most.
+        after: The rank from which to look; None looks from the start. Dead index entries of jobs taken
+            earlier make looking from the start slow under load.
+
+    Returns:
+        The claims, in the line's order.
+    """
+    values = {"claimant": worker, "line": queue, "most": limit, "after": after if after is not None else -(2**62)}
+    rows = list(_by_line(dialect, "queued")(connection, values))
+    if len(rows) < limit and after is None:
+        rows += _by_line(dialect, "pending")(connection, values | {"most": limit - len(rows)})
+    return sorted((Claim(*row) for row in rows), key=lambda claim: (claim.rank, claim.id))
+
+
+def held(connection: Connection, worker: str) -> list[Claim]:
+    """The rows that run under a worker's name, locked: after a COMMIT whose answer was lost, they tell."""
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .where(JOBS.c.worker_id == worker, JOBS.c.status == "running")
+        .order_by(JOBS.c.id)
+        .with_for_update()
+    ).all()
+    return [Claim(*row) for row in rows]
+
+
+@cache
+def _by_ids(dialect: Dialect) -> Move:
+    pick = select(JOBS.c.id).where(dialect.one_of(JOBS.c.id, "ids"), text(IN_LINE), _live(dialect))
+    return _claim(dialect, pick.order_by(JOBS.c.id).with_for_update(of=JOBS))
+
+
+@cache
+def _by_line(dialect: Dialect, status: str) -> Move:
+    pick = (
+        select(JOBS.c.id)
+        .where(
+            JOBS.c.queue == bindparam("line"),
+            text(IN_LINE),  # the partial index's own words
+            JOBS.c.status == literal_column(f"'{status}'"),
+            JOBS.c.rank >= bindparam("after"),
+            _live(dialect),
+        )
+        .order_by(JOBS.c.rank, JOBS.c.id)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(of=JOBS, skip_locked=True)
+    )
+    return _claim(dialect, pick)
+
+
+def _live(dialect: Dialect) -> Any:
+    """The claimant's row is there and was not given up."""
+    return exists().where(WORKERS.c.uuid == bindparam("claimant"), WORKERS.c.state == "running")
+
+
+def _claim(dialect: Dialect, pick: Select[Any]) -> Move:
+    values = {
+        "status": literal_column("'running'"),
+        "claims": JOBS.c.claims + 1,
+        "attempts": JOBS.c.attempts + 1,
+        "worker_id": bindparam("claimant"),
+        "started_at": dialect.now(),
+    }
+    return Move(dialect, pick, values, _COLUMNS)

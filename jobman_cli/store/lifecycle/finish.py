@@ -1,0 +1,224 @@
+"""Record how attempts ended. Every statement is fenced; what a fence refuses is handed back, not forced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Connection, Double, Update, and_, bindparam, case, cast, func, insert, select, update
+from sqlalchemy import tuple_ as row_of
+
+from jobman_cli.core.outcome import Outcome, OutcomeKind
+from jobman_cli.store.database import compact_json
+from jobman_cli.store.dialects import Dialect, Kind
+from jobman_cli.store.lifecycle.claim import Claim
+from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS, as_utc
+
+
+@dataclass(slots=True)
+class Finish:
+    """One attempt's end, ready to be recorded.
+
+    Attributes:
+        started: When the job's function was called, by the worker's clock, aware.
+        ended: When it returned.
+        attribs: The attribs as JSON text, when the job changed them; else None.
+        logs: Lines to add, or None.
+        progress: JSON text, or None.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    started: datetime
+    ended: datetime
+    attribs: str | None = None
+    logs: str | None = None
+    progress: str | None = None
+
+
+def complete(connection: Connection, dialect: Dialect, worker: str, finishes: Sequence[Finish]) -> list[Finish]:
+    """Record completed attempts, all in one statement.
+
+    Returns:
+        Those that the fence refused: the job is no longer this worker's.
+    """
+    if not finishes:
+        return []
+    values = {"finisher": worker, "done": _document(finishes)}
+    result = connection.execute(_complete(dialect), values)
+    recorded = len(result.all()) if dialect.update_returning else result.rowcount
+    if recorded == len(finishes):
+        return []
+    # Which ones? What was recorded earlier under the same fence (its answer was lost) counts as well.
+    pairs = [(finish.claim.id, finish.claim.claims) for finish in finishes]
+    done = and_(row_of(JOBS.c.id, JOBS.c.claims).in_(pairs), JOBS.c.worker_id == worker, JOBS.c.status == "completed")
+    ids = set(connection.execute(select(JOBS.c.id).where(done)).scalars())
+    return [finish for finish in finishes if finish.claim.id not in ids]
+
+
+def fail(connection: Connection, dialect: Dialect, worker: str, finish: Finish, engine: str) -> bool:
+    """Record an attempt that did not complete: tried again later, failed, or (if asked for) cancelled.
+
+    The ``jobman_attempts`` row, and the ``failed_jobs`` row of a job whose tries are used up, are
+    written only when the fence let the finish through.
+
+    Args:
+        engine: The queue's engine, for ``failed_jobs.connection``.
+
+    Returns:
+        False when the fence refused it.
+    """
+    claim, outcome = finish.claim, finish.outcome
+    values = {
+        "finisher": worker,
+        "job": claim.id,
+        "claim": claim.claims,
+        "final": is_final(claim, outcome),
+        "delay": outcome.delay,
+        "begun": finish.started,
+        "message": outcome.error_message,
+        "trace": outcome.exception,
+        "new_attribs": finish.attribs,
+        "new_logs": finish.logs,
+        "new_progress": finish.progress,
+    }
+    if connection.execute(_fail(dialect), values).rowcount != 1:
+        return False
+    connection.execute(
+        insert(ATTEMPTS),
+        {
+            "jobman_id": claim.id,
+            "number": claim.attempt,
+            "claim": claim.claims,
+            "worker_id": worker,
+            "started_at": finish.started,
+            "ended_at": finish.ended,
+            "outcome": outcome.kind.value,
+            "error_message": outcome.error_message,
+            "exception": outcome.exception,
+        },
+    )
+    row = connection.execute(select(JOBS.c.status, JOBS.c.attribs, JOBS.c.tags).where(JOBS.c.id == claim.id)).one()
+    if row.status == "failed":
+        record_failed_job(connection, dialect, claim, row, outcome.exception or outcome.error_message or "", engine)
+    return True
+
+
+def record_failed_job(
+    connection: Connection, dialect: Dialect, claim: Claim, row: Any, exception: str, engine: str
+) -> None:
+    """Write the ``failed_jobs`` row of a job that has just become ``failed``."""
+    payload = {"type": claim.type, "attribs": row.attribs, "tags": row.tags or [], "attempts": claim.attempt}
+    values = {
+        "uuid": str(uuid4()),
+        "connection": engine,
+        "queue": claim.queue,
+        "payload": compact_json(payload),
+        "exception": exception,
+        "jobman_id": claim.id,
+    }
+    connection.execute(insert(FAILED_JOBS).values(failed_at=dialect.now()), values)
+
+
+def is_final(claim: Claim, outcome: Outcome) -> bool:
+    """True when no try is left. A rescued attempt was not the job's fault and is no try."""
+    return outcome.kind is OutcomeKind.FAIL or claim.attempt - claim.rescues >= claim.tries
+
+
+def _document(finishes: Sequence[Finish]) -> str:
+    """The batch as one JSON document; keys without a value are left out."""
+    rows = []
+    for finish in finishes:
+        claim = finish.claim
+        row: dict[str, Any] = {
+            "id": claim.id,
+            "claims": claim.claims,
+            "started": _text(finish.started),
+            "ended": _text(finish.ended),
+        }
+        if finish.outcome.code is not None:
+            row["code"] = finish.outcome.code
+        if finish.attribs is not None:
+            row["attribs"] = finish.attribs
+        if finish.logs is not None:
+            row["logs"] = finish.logs
+        if finish.progress is not None:
+            row["progress"] = finish.progress
+        rows.append(row)
+    return compact_json(rows)
+
+
+def _text(moment: datetime) -> str:
+    return as_utc(moment).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _kept(dialect: Dialect, attribs: Any, logs: Any, progress: Any) -> dict[str, ColumnElement[Any]]:
+    """What a job left behind, where it left something."""
+    return {
+        "attribs": func.coalesce(dialect.as_json(attribs), JOBS.c.attribs),
+        "logs": case((logs.is_(None), JOBS.c.logs), else_=func.coalesce(JOBS.c.logs, "") + logs),
+        "progress": func.coalesce(dialect.as_json(progress), JOBS.c.progress),
+    }
+
+
+@cache
+def _complete(dialect: Dialect) -> Update:
+    done = dialect.rows(
+        "done",
+        id=Kind.INTEGER,
+        claims=Kind.INTEGER,
+        started=Kind.TIME,
+        ended=Kind.TIME,
+        code=Kind.TEXT,
+        attribs=Kind.TEXT,
+        logs=Kind.TEXT,
+        progress=Kind.TEXT,
+    )
+    statement = (
+        update(JOBS)
+        .where(
+            JOBS.c.id == done.c.id,
+            JOBS.c.claims == done.c.claims,
+            JOBS.c.status == "running",
+            JOBS.c.worker_id == bindparam("finisher"),
+        )
+        .values(
+            status="completed",
+            started_at=done.c.started,
+            completed_at=done.c.ended,
+            completed_code=done.c.code,
+            **_kept(dialect, done.c.attribs, done.c.logs, done.c.progress),
+        )
+    )
+    return statement.returning(JOBS.c.id) if dialect.update_returning else statement
+
+
+@cache
+def _fail(dialect: Dialect) -> Update:
+    again = and_(JOBS.c.cancel_requested_at.is_(None), bindparam("final").is_(False))
+    left = [bindparam(name, type_=JOBS.c.logs.type) for name in ("new_attribs", "new_logs", "new_progress")]
+    later = dialect.later(cast(bindparam("delay"), Double))
+    return (
+        update(JOBS)
+        .where(
+            JOBS.c.id == bindparam("job"),
+            JOBS.c.claims == bindparam("claim"),
+            JOBS.c.status == "running",
+            JOBS.c.worker_id == bindparam("finisher"),
+        )
+        .values(
+            status=case(
+                (JOBS.c.cancel_requested_at.is_not(None), "cancelled"), (again, "scheduled"), else_="failed"
+            ),
+            available_at=case((again, later), else_=JOBS.c.available_at),
+            started_at=bindparam("begun"),
+            failed_at=dialect.now(),
+            error_message=bindparam("message"),
+            exception=bindparam("trace"),
+            **_kept(dialect, *left),
+        )
+    )

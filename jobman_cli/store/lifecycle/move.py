@@ -1,0 +1,60 @@
+"""A multi-row compare-and-set, on databases with and without UPDATE … RETURNING.
+
+Rows are locked by the picking SELECT, in the order that it gives; who needs every row waits for locks in
+id order, who takes what it can get skips locked ones. Either way two moves cannot wait for each other
+for ever, and a deadlock with somebody else's statement is answered by sending ours again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select, update
+
+from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.tables import JOBS
+
+
+class Move:
+    """From the rows that ``pick`` finds to the values ``values``.
+
+    Args:
+        dialect: The database.
+        pick: A SELECT of ``jobmans.id`` alone, with the whole condition and its locks.
+        values: The columns' new values, as expressions.
+        returning: The columns to hand back, as they are after the move.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        pick: Select[Any],
+        values: Mapping[str, Any],
+        returning: Sequence[ColumnElement[Any]],
+    ) -> None:
+        self._pick, self._one = pick, None
+        if dialect.update_returning:
+            picked = pick.cte("picked")
+            if dialect.name == "postgresql":
+                picked = picked.prefix_with("MATERIALIZED")
+            self._one = update(JOBS).where(JOBS.c.id.in_(select(picked.c.id))).values(values).returning(*returning)
+            return
+        these = JOBS.c.id.in_(bindparam("picked", expanding=True))
+        self._update = update(JOBS).where(these).values(values)
+        self._read = select(*returning).where(these)
+
+    def __call__(self, connection: Connection, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """Move the rows.
+
+        Returns:
+            What ``returning`` names, of each row moved, in no order.
+        """
+        given = dict(parameters or {})
+        if self._one is not None:
+            return connection.execute(self._one, given).all()
+        ids = connection.execute(self._pick, given).scalars().all()
+        if not ids:
+            return []
+        connection.execute(self._update, given | {"picked": ids})
+        return connection.execute(self._read, {"picked": ids}).all()

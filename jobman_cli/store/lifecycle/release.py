@@ -1,0 +1,51 @@
+"""Give claimed jobs back unharmed: the attempt is not counted, the place in the line is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from sqlalchemy import Connection, bindparam, case, null, select
+
+from jobman_cli.store.database import compact_json
+from jobman_cli.store.dialects import Dialect, Kind
+from jobman_cli.store.lifecycle.claim import Claim
+from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.lifecycle.move import Move
+from jobman_cli.store.tables import JOBS
+
+
+def release(connection: Connection, dialect: Dialect, worker: str, claims: Sequence[Claim]) -> list[InLine]:
+    """Put jobs back into the state ``queued``; one that was asked to stop ends ``cancelled`` instead.
+
+    Returns:
+        The rows that are to be pushed again. Those that the fence refused are not among them.
+    """
+    if not claims:
+        return []
+    given = compact_json([{"id": claim.id, "claims": claim.claims} for claim in claims])
+    rows = _release(dialect)(connection, {"holder": worker, "given": given})
+    return sorted((InLine(row.id, row.queue, row.rank) for row in rows if row.status == "queued"), key=lambda r: r.rank)
+
+
+@cache
+def _release(dialect: Dialect) -> Move:
+    given = dialect.rows("given", id=Kind.INTEGER, claims=Kind.INTEGER)
+    pick = (
+        select(JOBS.c.id)
+        .join_from(JOBS, given, JOBS.c.id == given.c.id)
+        .where(
+            JOBS.c.claims == given.c.claims,
+            JOBS.c.status == "running",
+            JOBS.c.worker_id == bindparam("holder"),
+        )
+        .order_by(JOBS.c.id)
+        .with_for_update(of=JOBS)
+    )
+    values = {
+        "status": case((JOBS.c.cancel_requested_at.is_(None), "queued"), else_="cancelled"),
+        "attempts": JOBS.c.attempts - 1,
+        "worker_id": null(),
+        "started_at": null(),
+    }
+    return Move(dialect, pick, values, (JOBS.c.id, JOBS.c.queue, JOBS.c.rank, JOBS.c.status))

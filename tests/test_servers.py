@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +26,6 @@ from servers import (
 
 HERE = str(Path(__file__).parent)
 SERVERS = ("redis_server", "postgres_server", "mariadb_server")
-KINDS = {
-    "redis_server": "RedisServer",
-    "postgres_server": "PostgresServer",
-    "mariadb_server": "MariaDBServer",
-}
 
 
 @pytest.fixture(params=SERVERS)
@@ -131,6 +127,18 @@ def test_the_servers_in_the_dev_dependencies_start(kind, packaged) -> None:
     if (where := packaged()) is None:
         pytest.skip(f"{kind.title}: the server in the dev dependencies is not installed")
     with kind(where) as server:
+        assert server.answers()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root starts servers as somebody else")
+def test_postgres_starts_from_a_place_that_only_root_may_enter(tmp_path: Path) -> None:
+    if (packaged := postgres_in_package()) is None:
+        pytest.skip("PostgreSQL: the server in the dev dependencies is not installed")
+    package = packaged.parent.parent
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, tmp_path / part.name)
+    tmp_path.chmod(0o700)
+    with PostgresServer(tmp_path / package.name / "pginstall/bin") as server:
         assert server.answers()
 
 

@@ -1,0 +1,58 @@
+# Everything a contributor runs. A fresh machine needs Python 3.11, git and make; `make demo` is the proof.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+bin := $(VENV)/bin
+manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
+packages := -e plugins/jobman-hello
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check lint types fmt bench clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+venv: $(VENV)/.dev ## Make the virtual environment with all that development needs
+
+demo: $(VENV)/.user ## Install, dispatch a job, run it with a real worker, look at its row
+	@scripts/demo $(bin)/jobman
+
+test: $(VENV)/.dev ## Run the tests against real servers of their own
+	@scripts/test-deps
+	$(bin)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types test ## Run all that a change must pass: lint, types, tests
+
+lint: $(VENV)/.dev ## Check style and format
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+
+types: $(VENV)/.dev ## Check the types strictly
+	$(bin)/mypy --strict -p jobman_cli
+
+fmt: $(VENV)/.dev ## Put the code into its format
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+bench: $(VENV)/.dev ## Measure throughput and latency
+	$(bin)/python benchmarks/run.py $(BENCH_ARGS)
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(wildcard jobman_cli plugins tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
+
+# What is installed is stamped, so that a second run is quick and a changed pyproject.toml is installed anew.
+
+$(bin)/python:
+	@scripts/make-venv $(PYTHON) $(VENV)
+
+$(VENV)/.user: $(manifests) | $(bin)/python
+	$(bin)/python -m pip install --quiet --disable-pip-version-check -e . $(packages)
+	@touch $@
+
+$(VENV)/.dev: $(manifests) | $(bin)/python
+	$(bin)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' $(packages)
+	@touch $@ $(VENV)/.user

@@ -22,6 +22,7 @@ DATABASES = ("sqlite", "postgresql", "mariadb")
 ENGINES = ("database", "redis")
 S = TypeVar("S", bound=Server)
 _numbers = itertools.count(1)
+_unstarted: dict[str, None] = {}  # in order
 
 
 def servers_are_required() -> bool:
@@ -116,14 +117,27 @@ def start_jobman() -> Iterator[Callable[..., JobmanProcess]]:
         process.kill()
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    _unstarted.update(dict.fromkeys(item.nodeid for item in session.items))
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    _unstarted.pop(nodeid, None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not run and why: a skip must never look like a pass."""
     left_out: dict[str, list[str]] = defaultdict(list)
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         left_out[reason.removeprefix("Skipped: ")].append(report.nodeid)
+    for report in terminalreporter.stats.get("error", []):
+        if isinstance(report, pytest.CollectReport):
+            left_out["could not be collected"].append(report.nodeid)
     for item in terminalreporter.stats.get("deselected", []):
         left_out["deselected on the command line"].append(item.nodeid)
+    if _unstarted:
+        left_out["the run ended before their turn"] = list(_unstarted)
 
     terminalreporter.section("not run")
     for reason, nodeids in sorted(left_out.items()):

@@ -215,6 +215,13 @@ def test_a_missing_server_fails_where_servers_are_required(tmp_path: Path, env: 
     assert "nothing was left out" in done.stdout
 
 
+def test_the_summary_names_what_an_early_end_left_out(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, JOBMAN_TEST_REQUIRE_SERVERS="1", PYTEST_ADDOPTS="-x")
+    assert "before their turn\n    test_it.py: 2 tests" in done.stdout
+    (tmp_path / "test_broken.py").write_text("import no_such_module")
+    assert "could not be collected\n    test_broken.py: 1 test\n" in run_pytest(tmp_path).stdout
+
+
 def test_wait_until_says_what_it_waited_for() -> None:
     with pytest.raises(AssertionError, match=r"the moon: not within 0.05 s \(last value: 0\)"):
         wait_until(lambda: 0, 0.05, "the moon")

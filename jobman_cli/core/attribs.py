@@ -36,12 +36,13 @@ class AttribsModel:
 
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
         self.name = name
+        self._parameters = tuple(parameters)
         self._known = frozenset(parameter.name for parameter in parameters)
         self._model = _build_model(name, parameters)
         self._validate = self._model.__pydantic_validator__.validate_python
         self._serialize = self._model.__pydantic_serializer__.to_python
         self._fields = tuple((parameter.name, f"arg_{parameter.name}") for parameter in parameters)
-        self._check_defaults(parameters)
+        self._check_defaults()
 
     def plain(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
         """Validate attribs for a dispatch; see ``JobType.validate``."""
@@ -61,7 +62,7 @@ class AttribsModel:
             cause = error
         else:
             if not problems:
-                return self._store(instance)
+                return self._read_back(self._store(instance), attribs)
         raise self._invalid(problems) from cause
 
     def arguments(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +82,10 @@ class AttribsModel:
                 f"job type {self.name!r}: its parameters have no JSON Schema: {error}"
             ) from error
         schema["additionalProperties"] = False
+        for parameter in self._parameters:
+            if parameter.help:
+                # An Annotated description is the more deliberate one.
+                schema["properties"][parameter.name].setdefault("description", parameter.help)
         return schema
 
     def _store(self, instance: BaseModel) -> dict[str, Any]:
@@ -91,6 +96,16 @@ class AttribsModel:
         complaint = find_unstorable(plain)
         if complaint:
             raise self._invalid([complaint])
+        return plain
+
+    def _read_back(self, plain: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse now what no attempt could read, such as a date in strict mode, which JSON makes a string."""
+        try:
+            if plain != given:
+                self._validate(plain)
+        except Exception as error:
+            problems = [f"{problem} (as read back from JSON)" for problem in _describe(error)]
+            raise self._invalid(problems) from error
         return plain
 
     def _find_undumpable(self, instance: BaseModel) -> list[str]:
@@ -118,9 +133,9 @@ class AttribsModel:
             hint=f"See `jobman types {self.name}` for the names and types it takes.",
         )
 
-    def _check_defaults(self, parameters: Sequence[Parameter]) -> None:
+    def _check_defaults(self) -> None:
         """Refuse defaults that would make every dispatch, or every attempt, fail."""
-        optional = {parameter.name for parameter in parameters if not parameter.required}
+        optional = {parameter.name for parameter in self._parameters if not parameter.required}
         problems = []
         try:
             self._validate({})
@@ -151,12 +166,13 @@ def _build_model(name: str, parameters: Sequence[Parameter]) -> type[BaseModel]:
                 hint=f"Write `{parameter.name}: Annotated[<type>, Field(...)] = <default>`.",
             )
         alias = parameter.name
-        described = (
-            {"description": parameter.help} if parameter.help and not _has_description(parameter) else {}
+        field: Any = Field(
+            default=... if parameter.required else parameter.default,
+            alias=alias,
+            validation_alias=alias,
+            serialization_alias=alias,
         )
-        settings = {"alias": alias, "validation_alias": alias, "serialization_alias": alias, **described}
-        default = ... if parameter.required else parameter.default
-        fields[f"arg_{alias}"] = (parameter.annotation, Field(default=default, **settings))
+        fields[f"arg_{alias}"] = (parameter.annotation, field)
     # The default of `ser_json_inf_nan` would turn NaN into null without a word; as constants it is refused.
     config = ConfigDict(extra="ignore", validate_default=True, ser_json_inf_nan="constants", title=name)
     try:
@@ -164,20 +180,14 @@ def _build_model(name: str, parameters: Sequence[Parameter]) -> type[BaseModel]:
     except Exception as error:
         raise _unusable(name, parameters, error) from error
     for parameter in parameters:
-        field = model.model_fields.get(f"arg_{parameter.name}")
-        if field is None or (parameter.required and not field.is_required()):
+        built = model.model_fields.get(f"arg_{parameter.name}")
+        if built is None or (parameter.required and not built.is_required()):
             raise InvalidJobType(
-                f"job type {name!r}: the annotation of parameter {parameter.name!r} is not a plain type, or has "
-                "a default of its own",
+                f"job type {name!r}: the annotation of parameter {parameter.name!r} is not a type, "
+                "or holds a default",
                 hint="Give the type in the annotation and the default in the signature.",
             )
     return model
-
-
-def _has_description(parameter: Parameter) -> bool:
-    return any(
-        getattr(extra, "description", None) for extra in getattr(parameter.annotation, "__metadata__", ())
-    )
 
 
 def _unusable(name: str, parameters: Sequence[Parameter], error: Exception) -> InvalidJobType:

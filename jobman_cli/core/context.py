@@ -6,6 +6,7 @@ the latest with the attempt's end. It must not know a database or a queue.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -20,10 +21,20 @@ class Context:
         type: The job type's name.
         queue: The queue the job came from.
         attempt: The number of this attempt, from 1.
-        attribs: The job's arguments, a dict; what the job writes there is saved when it finishes.
     """
 
-    __slots__ = ("_cancelled", "_completing", "attempt", "attribs", "job_id", "lines", "progress_mark", "queue", "type")
+    __slots__ = (
+        "_attribs",
+        "_before",
+        "_cancelled",
+        "_completing",
+        "attempt",
+        "job_id",
+        "lines",
+        "progress_mark",
+        "queue",
+        "type",
+    )
 
     def __init__(
         self,
@@ -38,13 +49,27 @@ class Context:
         self.type = type
         self.queue = queue
         self.attempt = attempt
-        self.attribs = attribs
+        self._attribs = attribs
+        self._before: str | None = None
         #: Log lines that are not stored yet; the worker takes them.
         self.lines: list[str] = []
         #: The last progress told, ``(done, total)``.
         self.progress_mark: tuple[float, float] | None = None
         self._cancelled = False
         self._completing = completing
+
+    @property
+    def attribs(self) -> dict[str, Any]:
+        """The job's arguments; what is written into the dict is saved when the job finishes."""
+        if self._before is None:
+            self._before = json.dumps(self._attribs, ensure_ascii=False)
+        return self._attribs
+
+    def changed_attribs(self) -> dict[str, Any] | None:
+        """The attribs if the job changed them, else None; asked by the runner."""
+        if self._before is None or json.dumps(self._attribs, ensure_ascii=False, default=repr) == self._before:
+            return None
+        return self._attribs
 
     def log(self, message: object) -> None:
         """Add a line to the row's ``logs``, with the time and the attempt before it.

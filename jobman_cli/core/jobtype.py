@@ -188,8 +188,9 @@ class JobType:
         """
         for option in overrides:
             if option not in OPTION_NAMES:
+                nearest = did_you_mean(option, OPTION_NAMES)
                 raise InvalidJobType(
-                    f"job type {self.name!r}: there is no option {option!r}{did_you_mean(option, OPTION_NAMES)}",
+                    f"job type {self.name!r}: there is no option {option!r}{nearest}",
                     hint=f"The options are {', '.join(OPTION_NAMES)}.",
                 )
         other = copy.copy(self)

@@ -19,7 +19,7 @@ from jobman_cli.errors import InvalidJobType
 #: The parameter that receives the ``Context``; it is not an attrib.
 CONTEXT_PARAMETER = "ctx"
 
-_REFUSED_KINDS = {
+_REFUSED_KINDS: dict[Any, str] = {
     inspect.Parameter.POSITIONAL_ONLY: "attribs are passed by name: take the / out of the signature.",
     inspect.Parameter.VAR_POSITIONAL: "attribs are passed by name: replace *{name} with a list parameter.",
     inspect.Parameter.VAR_KEYWORD: "each attrib needs a name and a type: replace **{name} with parameters.",

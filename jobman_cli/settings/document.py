@@ -114,15 +114,16 @@ class _Builder:
             self._begin(event, line)
 
     def _begin(self, event: Any, line: int) -> None:
-        if getattr(event, "tag", None) not in _PLAIN_TAGS:
-            raise _Refused(line, f"the tag {quoted(event.tag)} is not supported; values are plain YAML")
+        tag = getattr(event, "tag", None)  # an alias has none
+        if tag not in _PLAIN_TAGS:
+            raise _Refused(line, f"the tag {quoted(str(tag))} is not supported; values are plain YAML")
         top = self._open[-1] if self._open else None
         if top and isinstance(top.node.value, dict) and top.key is None:
             self._take_key(top, event, line)
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise _Refused(line, f"*{quoted(event.anchor)} refers to nothing that is complete here")
-            self._place(self._anchors[event.anchor], None, line)
+                raise _Refused(line, f"*{quoted(str(event.anchor))} refers to nothing that is complete here")
+            self._place(self._anchors[str(event.anchor)], None, line)
         elif isinstance(event, yaml.ScalarEvent):
             plain = event.implicit[0] and event.tag is None
             self._place(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn
 
+from jobman_cli.core.suggestion import did_you_mean
 from jobman_cli.errors import ConfigurationError
 from jobman_cli.settings.urls import mask_url
 
@@ -36,8 +37,8 @@ class Problems:
 
     def unknown(self, where: Where, setting: str, name: str, known: Iterable[str], what: str) -> None:
         """Note a name that does not exist, with the nearest that does."""
-        near = nearest(name, known) if len(self._found) < LISTED else None
-        self.add(where, setting, f"unknown {what}" + (f", did you mean {near}?" if near else ""))
+        near = did_you_mean(name, known) if len(self._found) < LISTED else ""
+        self.add(where, setting, f"unknown {what}{near}")
 
     def give_up(self) -> NoReturn:
         """Raise all of it: the file's faults in the order of its lines, then the others.
@@ -50,15 +51,6 @@ class Problems:
         if len(ordered) > LISTED:
             lines.append(f"… and {len(ordered) - LISTED} more")
         raise ConfigurationError("\n".join(lines))
-
-
-def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """Return the known name that looks most like ``name``, if one does."""
-    import difflib
-
-    by_lower = {each.lower(): each for each in known}
-    found = difflib.get_close_matches(name[:100].lower(), by_lower, 1, cutoff)
-    return by_lower[found[0]] if found else None
 
 
 def shown(value: Any) -> str:

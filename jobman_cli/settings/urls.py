@@ -46,10 +46,10 @@ def database_url(text: str, root: Path) -> str:
         ValueError: It cannot be used; the message says why and what to write instead.
     """
     text = _plain(text, _DATABASES)
-    scheme, _, rest = text.partition("://")
+    scheme, mark, rest = text.partition("://")
     dialect, _, driver = scheme.lower().partition("+")
-    if not _ or dialect not in ("sqlite", "postgresql", "postgres", "mysql", "mariadb"):
-        kind = f"{scheme}:// is" if _ and scheme.isprintable() and len(scheme) < 30 else "that is"
+    if not mark or dialect not in ("sqlite", "postgresql", "postgres", "mysql", "mariadb"):
+        kind = f"{scheme}:// is" if mark and scheme.isprintable() and len(scheme) < 30 else "that is"
         raise ValueError(f"{kind} not a database Jobman knows; {_DATABASES}")
     if dialect == "sqlite":
         if driver not in ("", "pysqlite"):
@@ -102,10 +102,10 @@ def queue_url(text: str) -> str:
     text = _plain(text, _QUEUES)
     if text.lower() == "database":
         return "database"
-    scheme, _, rest = text.partition("://")
+    scheme, mark, rest = text.partition("://")
     scheme = scheme.lower()
-    if not _ or scheme not in ("redis", "rediss", "redis+sentinel", "unix"):
-        kind = f"{scheme}:// is" if _ and scheme.isprintable() and len(scheme) < 30 else "that is"
+    if not mark or scheme not in ("redis", "rediss", "redis+sentinel", "unix"):
+        kind = f"{scheme}:// is" if mark and scheme.isprintable() and len(scheme) < 30 else "that is"
         raise ValueError(f"{kind} not a queue Jobman knows; {_QUEUES}")
     if scheme == "unix":
         if "/" not in rest.rpartition("@")[2].partition("?")[0].rstrip("/"):

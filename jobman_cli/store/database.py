@@ -193,6 +193,17 @@ class Link:
         """As ``Database.run``, on the held connection."""
         return self.database._resend(self.transaction, work)
 
+    def change_counter(self) -> int | None:
+        """A number that moves when another connection has written, or None where there is no cheap one.
+
+        Raises:
+            StoreUnavailable: when the database is away.
+        """
+        with self.database.translated():
+            if self._connection is None:
+                self._connection = self.database.engine.connect()
+            return self.database.dialect.change_counter(self._connection)
+
     def drop(self) -> None:
         """Let the connection go without a word to the server."""
         connection, self._connection = self._connection, None

@@ -76,7 +76,7 @@ def _long() -> Any:
     return Field(default=None, sa_column=Column(LONG, nullable=True))
 
 
-class Jobman(SQLModel, table=True):
+class Job(SQLModel, table=True):
     """One job: one request to run a job type."""
 
     __tablename__ = "jobmans"
@@ -152,7 +152,7 @@ class FailedJob(SQLModel, table=True):
     jobman_id: int = Field(sa_column=Column(BIGINT, nullable=False))
 
 
-class JobmanAttempt(SQLModel, table=True):
+class Attempt(SQLModel, table=True):
     """One attempt that did not complete."""
 
     __tablename__ = "jobman_attempts"
@@ -175,7 +175,7 @@ class JobmanAttempt(SQLModel, table=True):
     exception: str | None = _long()
 
 
-class JobmanWorker(SQLModel, table=True):
+class Worker(SQLModel, table=True):
     """One worker, for the time between its boot and its end."""
 
     __tablename__ = "jobman_workers"
@@ -205,7 +205,7 @@ class JobmanWorker(SQLModel, table=True):
     stopped_at: datetime | None = _time()
 
 
-class JobmanQueue(SQLModel, table=True):
+class Queue(SQLModel, table=True):
     """What is set for a queue; a queue without a row runs."""
 
     __tablename__ = "jobman_queues"

@@ -69,6 +69,10 @@ class Dialect:
         """JSON text as the type of a JSON column."""
         return text
 
+    def change_counter(self, connection: Connection) -> int | None:
+        """A number that moves when another connection has written; None where that costs a round trip."""
+        return None
+
     def is_deadlock(self, error: DBAPIError) -> bool:
         """True when the statement was the victim of a deadlock: sending it again is the answer."""
         return False

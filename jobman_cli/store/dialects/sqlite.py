@@ -61,6 +61,11 @@ class SQLite(Dialect):
         """Give it our clock."""
         _give_clock(connection.connection.driver_connection)
 
+    def change_counter(self, connection: Connection) -> int | None:
+        """``PRAGMA data_version``: some microseconds, and no lock."""
+        driver: Any = connection.connection.driver_connection
+        return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
     def now(self) -> ColumnElement[Any]:
         """The host's clock."""
         return func.jobman_now()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, null, select
+from sqlalchemy import Connection, Select, bindparam, case, null, select, text
 
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect, Kind
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.move import Move
-from jobman_cli.store.tables import JOBS
+from jobman_cli.store.tables import JOBS, RUNNING
 
 
 def release(connection: Connection, dialect: Dialect, worker: str, claims: Sequence[Claim]) -> list[InLine]:
@@ -26,6 +27,22 @@ def release(connection: Connection, dialect: Dialect, worker: str, claims: Seque
     given = compact_json([{"id": claim.id, "claims": claim.claims} for claim in claims])
     rows = _release(dialect)(connection, {"holder": worker, "given": given})
     return sorted((InLine(row.id, row.queue, row.rank) for row in rows if row.status == "queued"), key=lambda r: r.rank)
+
+
+def release_all(connection: Connection, dialect: Dialect, worker: str) -> list[InLine]:
+    """As ``release``, for everything that runs under a worker's name: its process was ended on purpose.
+
+    Returns:
+        The rows that are to be pushed again.
+    """
+    rows = _release_all(dialect)(connection, {"holder": worker})
+    return [InLine(row.id, row.queue, row.rank) for row in rows if row.status == "queued"]
+
+
+@cache
+def _release_all(dialect: Dialect) -> Move:
+    mine = (text(RUNNING), JOBS.c.worker_id == bindparam("holder"))
+    return _back(dialect, select(JOBS.c.id).where(*mine).order_by(JOBS.c.id).with_for_update())
 
 
 @cache
@@ -42,6 +59,10 @@ def _release(dialect: Dialect) -> Move:
         .order_by(JOBS.c.id)
         .with_for_update(of=JOBS)
     )
+    return _back(dialect, pick)
+
+
+def _back(dialect: Dialect, pick: Select[Any]) -> Move:
     values = {
         "status": case((JOBS.c.cancel_requested_at.is_(None), "queued"), else_="cancelled"),
         "attempts": JOBS.c.attempts - 1,

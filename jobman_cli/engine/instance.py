@@ -1,0 +1,67 @@
+"""The one Huey instance: one task, and a message that is an id and nothing else.
+
+Huey pickles by default; here a message is nineteen digits, so nothing that lies in Redis can become code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huey.api import Huey, Task
+from huey.exceptions import TaskTimeout
+from huey.registry import Message
+
+from jobman_cli.core.clock import ID_WIDTH
+
+__all__ = ["IdSerializer", "JobmanHuey", "TaskTimeout", "member", "parse_member"]
+
+_MAX_ID = 2**63 - 1
+
+
+def member(job_id: int) -> bytes:
+    """A job's id as a line holds it: padded, so that equal ranks sort by id."""
+    return b"%0*d" % (ID_WIDTH, job_id)
+
+
+def parse_member(data: object) -> int | None:
+    """The id in a line's member, or None for rubbish. Never raises."""
+    if not isinstance(data, bytes) or len(data) != ID_WIDTH or not data.isdigit():
+        return None
+    number = int(data)
+    return number if 0 < number <= _MAX_ID else None
+
+
+class IdSerializer:
+    """Huey's ``Message`` to a padded id and back; rubbish becomes the id 0, which no job has."""
+
+    def serialize(self, data: Any) -> bytes:
+        """The message's id."""
+        return member(int(data.id))
+
+    def deserialize(self, data: bytes) -> Message:
+        """A message for the one task."""
+        return Message(id=str(parse_member(data) or 0), name=f"{RunJob.__module__}.{RunJob.__name__}")
+
+
+class RunJob(Task):
+    """The one task. The worker gives it a callable; a message from outside carries none."""
+
+    def execute(self) -> Any:
+        """Run the job in the worker's hand."""
+        return self.args[0](*self.args[1:]) if self.args else None
+
+
+class JobmanHuey(Huey):
+    """Huey without results and revocation: cancelling lives in the row, so asking costs no round trip."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, results=False, serializer=IdSerializer(), **options)
+        self._registry.register(RunJob)
+
+    def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:
+        """Never: the claim has asked the row."""
+        return False
+
+    def delete(self, key: Any) -> bool:
+        """There is nothing to delete."""
+        return False

@@ -1,0 +1,177 @@
+"""What each setting may be: the one place to add a setting to, besides ``model`` and the reference page."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jobman_cli.core.clock import MAX_PRIORITY, MIN_PRIORITY
+from jobman_cli.core.suggestion import did_you_mean
+from jobman_cli.settings.checks import (
+    BAD,
+    Choice,
+    Converted,
+    Json,
+    Kind,
+    ListOf,
+    MapOf,
+    Number,
+    Record,
+    Text,
+)
+from jobman_cli.settings.document import Node
+from jobman_cli.settings.model import NO_LIMIT, SUPERVISOR_DEFAULTS, JobOverride
+from jobman_cli.settings.problems import Problems, quoted
+from jobman_cli.settings.urls import database_url, queue_url
+
+#: Bounds of a job type's own options, as in ``core.jobtype``; the year bounds what only people set.
+_MAX_SECONDS = 10**9
+_YEAR = 31_536_000.0
+_INT32 = 2**31 - 1
+
+JOB_TYPE = Text(r"[A-Za-z0-9_.:-]{1,100}", "a job type: 1 to 100 letters, digits, or _ . : -")
+QUEUE = Text(r"[A-Za-z0-9_.:-]{1,64}", "a queue's name: 1 to 64 letters, digits, or _ . : -")
+NAME = Text(r"[A-Za-z0-9_.-]{1,64}", "1 to 64 letters, digits, or _ . -")
+ENVIRONMENT = Text(r"[A-Za-z0-9_.*?-]{1,64}", "1 to 64 letters, digits, or _ . - (* and ? match any)")
+PLUGIN = Text(r"[A-Za-z0-9_.-]{1,100}", "a plugin's name, such as hello")
+MODULE = Text(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*", "a Python module, such as myapp.jobs")
+PATTERN = Text(r"(?s).{1,100}", "a pattern of 1 to 100 characters, such as *password*")
+CRON = Text(r"\s*(?:[0-9A-Za-z*/,#?-]+\s+){4}[0-9A-Za-z*/,#?-]+\s*", 'five cron fields, such as "0 3 * * *"')
+
+_PRIORITY = Number(MIN_PRIORITY, MAX_PRIORITY, whole=True)
+_QUEUES = ListOf(QUEUE, "[default]", least=1, unique=str)
+
+
+def _job_override(values: dict[str, Any], *_: Any) -> JobOverride:
+    return JobOverride(**values)
+
+
+_JOB = Record(
+    {
+        "queue": QUEUE,
+        "tries": Number(1, _INT32, whole=True),
+        "timeout": Number(0, _MAX_SECONDS, above=True, null_is=NO_LIMIT),
+        "backoff": ListOf(Number(0, _MAX_SECONDS), "[1, 5, 10]", single=True),
+        "priority": _PRIORITY,
+    },
+    _job_override,
+    "option of a job type",
+)
+
+_SUPERVISOR: dict[str, Kind] = {
+    "queues": _QUEUES,
+    "balance": Choice(("simple", "auto", "off"), false_is="off"),
+    "scaling": Choice(("time", "size")),
+    "min_processes": Number(1, 10_000, whole=True),
+    "max_processes": Number(0, 10_000, whole=True),
+    "max_shift": Number(1, 10_000, whole=True),
+    "cooldown": Number(0, 86_400, above=True),
+    "worker_type": Choice(("process", "thread")),
+    "memory": Number(0, 10_000_000, whole=True),
+    "max_jobs": Number(0, _INT32, whole=True),
+    "max_time": Number(0, _YEAR),
+    "nice": Number(-20, 19, whole=True),
+}
+
+
+def _supervisor(values: dict[str, Any], node: Node, setting: str, problems: Problems) -> Any:
+    whole = {**SUPERVISOR_DEFAULTS, **values}
+    if whole["max_processes"] and whole["min_processes"] > whole["max_processes"]:
+        where = next(
+            (node.value[k].where for k in ("min_processes", "max_processes") if k in values), node.where
+        )
+        problems.add(
+            where,
+            setting,
+            f"min_processes ({whole['min_processes']}) is more than max_processes ({whole['max_processes']})",
+        )
+    return whole
+
+
+#: Of `defaults` and `environments`: only what is written, to be laid over each other later.
+_PARTIAL_SUPERVISORS = MapOf(NAME, Record(_SUPERVISOR, what="option of a supervisor"))
+
+
+def _timezone(text: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):  # a directory of zones is an OSError
+        raise ValueError(f"{quoted(text)} is not a time zone; write one such as Asia/Taipei") from None
+    return text
+
+
+_ENTRY: dict[str, Kind] = {
+    "name": Text(r"[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or _ . : -"),
+    "cron": CRON,
+    "every": Number(1, _YEAR),
+    "timezone": Converted(_timezone, "a time zone, such as Asia/Taipei"),
+    "operation": Text(r"[a-z][a-z0-9_-]{0,63}", "an operation, such as prune"),
+    "job": JOB_TYPE,
+    "attribs": Json(),
+    "queue": QUEUE,
+    "priority": _PRIORITY,
+}
+_OF_JOB = ("attribs", "queue", "priority")
+_OF_ANY = tuple(key for key in _ENTRY if key not in _OF_JOB)
+
+
+class _Entry:
+    """One line of the schedule. Beside an operation, keys that are not the schedule's are its options."""
+
+    def check(self, node: Node, setting: str, problems: Problems) -> Any:
+        """Return a dict: name, cron or every, timezone, and operation and options, or job and its own."""
+        keys = node.value if isinstance(node.value, dict) else {}
+        options = {}
+        if "operation" in keys:
+            # A key that looks like a slip of the schedule's own keys stays, to be refused.
+            options = {k: v for k, v in keys.items() if k not in _OF_ANY and not did_you_mean(k, _OF_ANY)}
+            node = Node({k: v for k, v in keys.items() if k not in options}, node.where)
+        entry = Record(_ENTRY, what="key of a schedule").check(node, setting, problems)
+        if entry is BAD:
+            return BAD
+        _check_entry(entry, node, setting, problems)
+        if "operation" in keys:
+            entry["options"] = Json().check(Node(options, node.where), setting, problems)
+        return {"timezone": "UTC", **entry} if "name" in entry else BAD
+
+
+def _check_entry(entry: dict[str, Any], node: Node, setting: str, problems: Problems) -> None:
+    """Check what the keys of one entry say about each other."""
+    given = {key for key, each in node.value.items() if each.value is not None}
+    if "name" not in given:
+        problems.add(node.where, setting, "a `name` is missing")
+    for one, other in (("cron", "every"), ("operation", "job")):
+        if (one in given) == (other in given):
+            problems.add(node.where, setting, f"give either `{one}` or `{other}`")
+    if not isinstance(entry.get("attribs", {}), dict):
+        problems.add(node.value["attribs"].where, f"{setting}.attribs", "expected a mapping")
+
+
+def settings_shape(root: Path) -> Record:
+    """Return what the whole file may be, for a project at ``root``."""
+    return Record(
+        {
+            "name": NAME,
+            "database": Converted(partial(database_url, root=root), "a database's URL"),
+            "queue": Converted(queue_url, "`database` or a Redis URL"),
+            "plugins": ListOf(PLUGIN, "[hello]", unique=str),
+            "modules": ListOf(MODULE, "[myapp.jobs]", unique=str),
+            "jobs": MapOf(JOB_TYPE, _JOB),
+            "max_attribs_bytes": Number(2, 2**30, whole=True),
+            "recording": Choice(("turn", "each")),
+            "shutdown_timeout": Number(0, _YEAR),
+            "heartbeat": Number(0, 86_400, above=True),
+            "lease": Number(0, 86_400, above=True),
+            "grace": Number(0, 86_400),
+            "sweep": Number(0, 86_400, above=True),
+            "rescue_limit": Number(0, _INT32, whole=True),
+            "redact": ListOf(PATTERN, '["*password*"]'),
+            "supervisors": MapOf(NAME, Record(_SUPERVISOR, _supervisor, "option of a supervisor")),
+            "environments": MapOf(ENVIRONMENT, _PARTIAL_SUPERVISORS),
+            "defaults": _PARTIAL_SUPERVISORS,
+            "schedule": ListOf(_Entry(), "[{name: …, every: 60, operation: …}]", unique=lambda e: e["name"]),
+        }
+    )

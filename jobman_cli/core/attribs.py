@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: A message names at most so many fields: a wrong list of a million items is one mistake.
 _MOST_PROBLEMS = 20
 
+_TYPES_HINT = "Use JSON types, dataclasses, enums, dates or pydantic models as annotations."
+
 
 class AttribsModel:
     """Validates one job type's attribs. Validators run at dispatch and again at each attempt.
@@ -58,7 +60,7 @@ class AttribsModel:
         try:
             instance = self._validate(dict(attribs))
         except Exception as error:  # a validator is anybody's code
-            problems += _describe(error)
+            problems += _describe(error, self._known)
             cause = error
         else:
             if not problems:
@@ -70,7 +72,7 @@ class AttribsModel:
         try:
             values = self._validate(attribs if type(attribs) is dict else dict(attribs)).__dict__
         except ValueError as error:  # pydantic's is one; a timeout that strikes here is not, and passes
-            raise self._invalid(_describe(error)) from error
+            raise self._invalid(_describe(error, self._known)) from error
         return {name: values[field] for name, field in self._fields}
 
     def json_schema(self) -> dict[str, Any]:
@@ -78,8 +80,9 @@ class AttribsModel:
         try:
             schema = self._model.model_json_schema(by_alias=True)
         except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
             raise InvalidJobType(
-                f"job type {self.name!r}: its parameters have no JSON Schema: {error}"
+                f"job type {self.name!r}: a parameter's type has no JSON Schema: {reason}", hint=_TYPES_HINT
             ) from error
         schema["additionalProperties"] = False
         for parameter in self._parameters:
@@ -104,7 +107,7 @@ class AttribsModel:
             if plain != given:
                 self._validate(plain)
         except Exception as error:
-            problems = [f"{problem} (as read back from JSON)" for problem in _describe(error)]
+            problems = [f"{problem} (as read back from JSON)" for problem in _describe(error, self._known)]
             raise self._invalid(problems) from error
         return plain
 
@@ -140,7 +143,7 @@ class AttribsModel:
         try:
             self._validate({})
         except Exception as error:
-            problems = _describe(error, about=optional)
+            problems = _describe(error, self._known, about=optional)
         if not problems:
             try:
                 # Required parameters are absent from it, and from its dump.
@@ -204,27 +207,30 @@ def _unusable(name: str, parameters: Sequence[Parameter], error: Exception) -> I
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return InvalidJobType(
         f"job type {name!r}:{culprit} pydantic cannot validate this annotation: {reason}",
-        hint="Use JSON types, dataclasses, enums, dates or pydantic models as annotations.",
+        hint=_TYPES_HINT,
     )
 
 
-def _describe(error: Exception, about: set[str] | None = None) -> list[str]:
+def _describe(error: Exception, known: frozenset[str], about: set[str] | None = None) -> list[str]:
     """One line for each field at fault, without the values: they may be secret.
 
     Args:
         error: What validation raised.
+        known: The names of the parameters.
         about: Speak of these parameters only.
     """
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
         return [f"the validation itself failed ({type(error).__name__})"]
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        f"{show_place(detail['loc'])}: {_on_one_line(detail['msg'])}"
-        for detail in details
-        if about is None or (detail["loc"] and detail["loc"][0] in about)
-    ]
+    described = []
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        field, *inside = detail["loc"] or ("",)
+        # A default that does not fit is reported by the field's name, a value by its alias.
+        name = str(field) if field in known else str(field).removeprefix("arg_")
+        if about is None or name in about:
+            described.append(f"{show_place([name, *inside])}: {_on_one_line(detail['msg'])}")
+    return described
 
 
 def _on_one_line(text: str) -> str:

@@ -269,8 +269,8 @@ def _join(loading: _Loading, info: PluginInfo, found: Iterable[JobType]) -> dict
         if other is not None:
             owner = loading.owners.get(name, info.name)
             raise DuplicateJobType(
-                f"job type {name!r} is registered twice: by {_title(owner)} ({other.origin}), which keeps it, "
-                f"and by {_title(info.name)} ({job_type.origin})",
+                f"job type {name!r} is registered twice: by {_title(owner)} ({other.origin}), which keeps "
+                f"it, and by {_title(info.name)} ({job_type.origin})",
             )
         types[name] = job_type
     return types

@@ -62,14 +62,18 @@ def _find(
         if isinstance(kind, Record):
             match = {known.upper(): known for known in kind.fields}
             if part not in match:
-                stem = name[: -len("__".join(parts[len(path) :]))]
+                stem = name[: len(name) - len("__".join(parts[len(path) :]))]
                 problems.unknown(where, "", name.upper(), [stem + known for known in match], "variable")
                 return None
             path.append(match[part])
             kind = kind.fields[match[part]]
         elif isinstance(kind, MapOf):
             names = below.value if isinstance(below.value, dict) else {}
-            path.append(_meant(part, names))
+            meant = _meant(part, names)
+            if len(meant) > 1:
+                problems.add(where, ".".join(path), f"can mean {' or '.join(meant)}; set it in the file")
+                return None
+            path.append(meant[0])
             kind = kind.value
         else:
             whole = PREFIX + "__".join(path).upper()
@@ -80,14 +84,12 @@ def _find(
     return path, kind
 
 
-def _meant(part: str, names: Mapping[str, Any]) -> str:
-    """Return the user-given name that a part of a variable's name stands for."""
+def _meant(part: str, names: Mapping[str, Any]) -> list[str]:
+    """Return the user-given names that a part of a variable's name can stand for."""
     if part in names:
-        return part
+        return [part]
     same = [name for name in names if re.sub(r"[^A-Za-z0-9]", "_", name).upper() == part.upper()]
-    if same:
-        return same[0]
-    return part if part != part.upper() else part.lower()
+    return same or [part.lower() if part.isupper() else part]
 
 
 def _read(text: str, kind: Kind, where: Where, setting: str, problems: Problems) -> Node | None:

@@ -47,10 +47,15 @@ class Problems:
             ConfigurationError: Always; one line for each fault.
         """
         ordered = sorted(self._found, key=lambda found: (found[0].line == 0, found[0].line))
-        lines = [": ".join(filter(None, (str(where), *rest))) for where, *rest in ordered[:LISTED]]
+        lines = [_printable(": ".join(filter(None, (str(at), *rest)))) for at, *rest in ordered[:LISTED]]
         if len(ordered) > LISTED:
             lines.append(f"… and {len(ordered) - LISTED} more")
         raise ConfigurationError("\n".join(lines))
+
+
+def _printable(line: str) -> str:
+    """Escape what could move a terminal's cursor; names come from anywhere."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def shown(value: Any) -> str:

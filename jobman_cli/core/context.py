@@ -7,9 +7,11 @@ the latest with the attempt's end. It must not know a database or a queue.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 
@@ -28,12 +30,13 @@ class Context:
         "_before",
         "_cancelled",
         "_completing",
+        "_lines",
         "attempt",
         "job_id",
-        "lines",
         "progress_mark",
         "queue",
         "type",
+        "writing",
     )
 
     def __init__(
@@ -51,8 +54,10 @@ class Context:
         self.attempt = attempt
         self._attribs = attribs
         self._before: str | None = None
-        #: Log lines that are not stored yet; the worker takes them.
-        self.lines: list[str] = []
+        #: Log lines that are not stored yet.
+        self._lines: deque[str] = deque()
+        #: Held by whoever stores lines, so that two threads never store them out of order.
+        self.writing = Lock()
         #: The last progress told, ``(done, total)``.
         self.progress_mark: tuple[float, float] | None = None
         self._cancelled = False
@@ -79,7 +84,18 @@ class Context:
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         text = str(message).replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-        self.lines.append(f"{now} [{self.attempt}] {text}\n")
+        self._lines.append(f"{now} [{self.attempt}] {text}\n")
+
+    def take_lines(self) -> list[str]:
+        """The lines that nobody has stored yet; who takes them stores them or gives them back."""
+        taken = []
+        while self._lines:  # the job may go on adding lines meanwhile
+            taken.append(self._lines.popleft())
+        return taken
+
+    def give_back_lines(self, lines: list[str]) -> None:
+        """They could not be stored."""
+        self._lines.extendleft(reversed(lines))
 
     def progress(self, done: float, total: float) -> None:
         """Say how far the job is; shown while it runs.

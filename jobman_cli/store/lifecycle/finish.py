@@ -156,13 +156,15 @@ def _text(moment: datetime) -> str:
     return as_utc(moment).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def _kept(dialect: Dialect, attribs: Any, logs: Any, progress: Any) -> dict[str, ColumnElement[Any]]:
-    """What a job left behind, where it left something."""
-    return {
-        "attribs": func.coalesce(dialect.as_json(attribs), JOBS.c.attribs),
+def kept(dialect: Dialect, attribs: Any, logs: Any, progress: Any) -> dict[str, ColumnElement[Any]]:
+    """The new values of what a job leaves behind; each argument is an expression that may be NULL."""
+    values: dict[str, ColumnElement[Any]] = {
         "logs": case((logs.is_(None), JOBS.c.logs), else_=func.coalesce(JOBS.c.logs, "") + logs),
         "progress": func.coalesce(dialect.as_json(progress), JOBS.c.progress),
     }
+    if attribs is not None:
+        values["attribs"] = func.coalesce(dialect.as_json(attribs), JOBS.c.attribs)
+    return values
 
 
 @cache
@@ -191,7 +193,7 @@ def _complete(dialect: Dialect) -> Update:
             started_at=done.c.started,
             completed_at=done.c.ended,
             completed_code=done.c.code,
-            **_kept(dialect, done.c.attribs, done.c.logs, done.c.progress),
+            **kept(dialect, done.c.attribs, done.c.logs, done.c.progress),
         )
     )
     return statement.returning(JOBS.c.id) if dialect.update_returning else statement
@@ -219,6 +221,6 @@ def _fail(dialect: Dialect) -> Update:
             failed_at=dialect.now(),
             error_message=bindparam("message"),
             exception=bindparam("trace"),
-            **_kept(dialect, *left),
+            **kept(dialect, *left),
         )
     )

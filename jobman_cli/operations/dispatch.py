@@ -1,0 +1,230 @@
+"""Dispatch: the row first, one commit, then the push.
+
+Redis away is not the caller's trouble: the row stays ``pending`` and is pushed when Redis is back.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from jobman_cli.core.clock import MAX_PRIORITY, MIN_PRIORITY
+from jobman_cli.core.jobtype import JobType
+from jobman_cli.errors import InvalidAttribs, InvalidOption, JobmanError, QueueUnavailable, StoreUnavailable, UsageError
+from jobman_cli.operations.parts import Parts
+from jobman_cli.store.database import compact_json
+from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_jobs
+from jobman_cli.store.lifecycle.line import mark_pending
+from jobman_cli.store.session import after_commit, connection_of
+
+logger = logging.getLogger("jobman.dispatch")
+
+#: Rows in one INSERT and ids in one push.
+BATCH = 1000
+#: A year; a longer delay is a mistake in the unit.
+MAX_DELAY = 366 * 86400.0
+
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_MAX_TAGS, _MAX_TAG = 20, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one dispatch may set; None leaves it to the job type.
+
+    Attributes:
+        priority: -1000 … 1000, higher runs first.
+        delay: Seconds until the job may run.
+    """
+
+    queue: str | None = None
+    priority: int | None = None
+    delay: float | timedelta | None = None
+    tags: Sequence[str] | None = None
+
+
+def dispatch(
+    parts: Parts,
+    name: str,
+    attribs: Mapping[str, Any] | None = None,
+    options: Options = Options(),  # noqa: B008 - frozen
+    session: Any = None,
+) -> InLine:
+    """Write a job's row and push its id.
+
+    Args:
+        name: The job type.
+        attribs: Its arguments, by name.
+        session: A SQLAlchemy or SQLModel ``Session`` of the same database: the row joins its
+            transaction, and the push happens after that transaction's commit.
+
+    Returns:
+        The row's id and its place.
+
+    Raises:
+        UnknownJobType, InvalidAttribs, InvalidOption: nothing was written.
+        StoreUnavailable: the database is away; the row may or may not be there.
+    """
+    job_type = parts.registry.find(name)
+    new = new_job(job_type, options)
+    text = encode(parts, job_type, attribs or {})
+    if session is not None:
+        connection = connection_of(session, parts.database)
+        row = insert_jobs(connection, parts.database.dialect, new, [text])[0]
+        if new.delay is None:
+            after_commit(session, [row], push, parts)
+        return row
+    row = parts.database.run(lambda connection: insert_jobs(connection, parts.database.dialect, new, [text])[0])
+    if new.delay is None:
+        push(parts, [row])
+    return row
+
+
+def dispatch_many(
+    parts: Parts,
+    name: str,
+    attribs: Iterable[Mapping[str, Any]],
+    options: Options = Options(),  # noqa: B008 - frozen
+    session: Any = None,
+) -> Sequence[int]:
+    """Dispatch one job for each of ``attribs``, a thousand rows an INSERT and ids a push.
+
+    Without ``session`` each thousand is a transaction of its own, so the memory needed does not grow
+    with the number of jobs, but for eight bytes an id.
+
+    Returns:
+        The rows' ids, in the order of ``attribs``.
+
+    Raises:
+        InvalidAttribs: the message says which one, and how many were dispatched before it.
+        UnknownJobType, InvalidOption, StoreUnavailable: as ``dispatch``.
+    """
+    job_type = parts.registry.find(name)
+    new = new_job(job_type, options)
+    if isinstance(attribs, Mapping):
+        raise UsageError("dispatch_many takes a list of attribs, not one", hint="Use dispatch for a single job.")
+    ids = array("q")
+    each = iter(attribs)
+    while texts := _encode_batch(parts, job_type, islice(each, BATCH), len(ids)):
+        dialect = parts.database.dialect
+        if session is not None:
+            rows = insert_jobs(connection_of(session, parts.database), dialect, new, texts)
+            if new.delay is None:
+                after_commit(session, rows, push, parts)
+        else:
+            rows = parts.database.run(lambda connection, some=texts: insert_jobs(connection, dialect, new, some))
+            if new.delay is None:
+                push(parts, rows)
+        ids.extend(row.id for row in rows)
+    return ids
+
+
+def push(parts: Parts, rows: Sequence[InLine]) -> bool:
+    """Push ids; when the queue is away, mark the rows ``pending`` and go on.
+
+    Returns:
+        True when they were pushed.
+    """
+    try:
+        parts.engine.push(rows)
+    except QueueUnavailable as error:
+        logger.warning("%d job(s) stay pending until the queue is back: %s", len(rows), error)
+    else:
+        return True
+    ids = [row.id for row in rows]
+    try:
+        parts.database.run(lambda connection: mark_pending(connection, parts.database.dialect, ids))
+    except StoreUnavailable as error:  # they stay queued, and reconcile finds them
+        logger.warning("could not mark %d job(s) pending: %s", len(ids), error)
+    return False
+
+
+def new_job(job_type: JobType, options: Options) -> NewJob:
+    """What the row will say beside the attribs: the dispatch's options over the job type's.
+
+    Raises:
+        InvalidOption: when one is out of its bounds.
+    """
+    defaults = job_type.options
+    queue = options.queue if options.queue is not None else defaults.queue
+    if not isinstance(queue, str) or not _QUEUE_NAME.fullmatch(queue):
+        raise InvalidOption(
+            f"queue: {queue!r} is no queue name", hint="Use 1 to 64 letters, digits, and the characters _ . : -"
+        )
+    priority = options.priority if options.priority is not None else defaults.priority
+    if isinstance(priority, bool) or not isinstance(priority, int) or not MIN_PRIORITY <= priority <= MAX_PRIORITY:
+        raise InvalidOption(
+            f"priority: {priority!r} is out of bounds", hint=f"Use a whole number, {MIN_PRIORITY} … {MAX_PRIORITY}."
+        )
+    tags = tuple(options.tags) if options.tags is not None else defaults.tags
+    return NewJob(
+        type=job_type.name,
+        queue=queue,
+        priority=priority,
+        tries=defaults.tries,
+        timeout=defaults.timeout,
+        tags=_checked_tags(tags),
+        delay=_seconds(options.delay),
+    )
+
+
+def encode(parts: Parts, job_type: JobType, attribs: Mapping[str, Any]) -> str:
+    """Validated attribs as the JSON text that is stored.
+
+    Raises:
+        InvalidAttribs: when they do not fit the signature, or are too large.
+    """
+    if not isinstance(attribs, Mapping):
+        raise InvalidAttribs(
+            f"{job_type.name}: attribs must be an object, not {type(attribs).__name__}",
+            hint='Give names and values, such as {"name": "Ada"}.',
+        )
+    text = compact_json(job_type.validate(attribs))
+    size, most = len(text.encode()), parts.settings.max_attribs_bytes
+    if size > most:
+        raise InvalidAttribs(
+            f"{job_type.name}: the attribs take {size:,} bytes, more than {most:,}",
+            hint="Store the data elsewhere and pass its key, or raise `max_attribs_bytes`.",
+        )
+    return text
+
+
+def _encode_batch(
+    parts: Parts, job_type: JobType, some: Iterable[Mapping[str, Any]], before: int
+) -> list[str]:
+    texts: list[str] = []
+    for attribs in some:
+        try:
+            texts.append(encode(parts, job_type, attribs))
+        except JobmanError as error:
+            number = before + len(texts)
+            error.message = f"number {number} (from 0): {error.message}; {before} were dispatched before it"
+            raise
+    return texts
+
+
+def _checked_tags(tags: Sequence[Any]) -> tuple[str, ...]:
+    for tag in tags:
+        if not isinstance(tag, str) or not 0 < len(tag) <= _MAX_TAG or not tag.isprintable():
+            raise InvalidOption(f"tags: {tag!r} is no tag", hint=f"Use printable text of 1 to {_MAX_TAG} characters.")
+    if len(tags) > _MAX_TAGS:
+        raise InvalidOption(f"tags: {len(tags)} are too many", hint=f"Use at most {_MAX_TAGS}.")
+    return tuple(dict.fromkeys(tags))
+
+
+def _seconds(delay: float | timedelta | None) -> float | None:
+    if delay is None:
+        return None
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
+        raise InvalidOption(f"delay: {delay!r} is no number of seconds", hint="Use a number such as 30 or 0.5.")
+    if not 0 <= seconds <= MAX_DELAY:
+        raise InvalidOption(f"delay: {seconds:g} s is out of bounds", hint="Use 0 up to a year, in seconds.")
+    return float(seconds) or None

@@ -1,0 +1,20 @@
+"""The parts that an operation works with; ``app`` picks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobman_cli.engine.protocol import Engine
+from jobman_cli.hooks.registry import Registry
+from jobman_cli.settings import Settings
+from jobman_cli.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One application's settings, job types, database and queue."""
+
+    settings: Settings
+    registry: Registry
+    database: Database
+    engine: Engine

@@ -1,0 +1,73 @@
+"""Writes ends and releases through one connection: the worker has one recorder, its watch thread another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from jobman_cli.core.outcome import OutcomeKind
+from jobman_cli.operations.dispatch import push
+from jobman_cli.operations.parts import Parts
+from jobman_cli.store.database import Link
+from jobman_cli.store.lifecycle.claim import Claim
+from jobman_cli.store.lifecycle.finish import Finish, complete, fail
+from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.lifecycle.release import release
+
+logger = logging.getLogger("jobman.worker")
+
+
+class Recorder:
+    """Records under one worker's name.
+
+    Args:
+        worker: The worker's uuid.
+        link: The connection.
+    """
+
+    def __init__(self, parts: Parts, worker: str, link: Link) -> None:
+        self._parts, self._worker, self._link = parts, worker, link
+
+    def write(self, connection: Any, finishes: Sequence[Finish]) -> list[InLine]:
+        """Record ends, inside the caller's transaction.
+
+        Returns:
+            Released rows, to be pushed after the commit.
+        """
+        dialect, worker, released = self._parts.database.dialect, self._worker, []
+        completed = [finish for finish in finishes if finish.outcome.kind is OutcomeKind.COMPLETED]
+        refused = complete(connection, dialect, worker, completed)
+        if len(completed) < len(finishes):
+            for finish in finishes:
+                kind = finish.outcome.kind
+                if kind is OutcomeKind.RELEASED:
+                    released += release(connection, dialect, worker, [finish.claim])
+                elif kind is not OutcomeKind.COMPLETED and not fail(
+                    connection, dialect, worker, finish, self._parts.engine.name
+                ):
+                    refused.append(finish)
+        for finish in refused:
+            logger.warning("job %d: its end was refused, it is no longer this worker's", finish.claim.id)
+        return released
+
+    def record(self, finishes: Sequence[Finish]) -> None:
+        """Record ends in a transaction of their own.
+
+        Raises:
+            StoreUnavailable: when the database is away; sending again does no harm.
+        """
+        released = self._link.run(lambda connection: self.write(connection, finishes))
+        if released:
+            push(self._parts, released)
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Give claims back, and push them again.
+
+        Raises:
+            StoreUnavailable: when the database is away; sending again does no harm.
+        """
+        dialect = self._parts.database.dialect
+        rows = self._link.run(lambda connection: release(connection, dialect, self._worker, claims))
+        if rows:
+            push(self._parts, rows)

@@ -1,0 +1,235 @@
+"""One attempt, from the claim to what is to be recorded.
+
+It reads as a pipeline: resolve the type, build the arguments, call the function inside its gate,
+normalise what came out, make the finish. Huey's ``execute`` surrounds the call, so that Huey's timeout,
+hooks and signals work; but Huey keeps no outcome, so it is noted here, inside the task. No outcome means
+that the attempt was interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jobman_cli.core.backoff import backoff_delay
+from jobman_cli.core.context import Context
+from jobman_cli.core.jobtype import JobType
+from jobman_cli.core.outcome import COMPLETED, Fail, Outcome, OutcomeKind, Retry
+from jobman_cli.core.storable import find_unstorable
+from jobman_cli.engine.instance import TaskTimeout
+from jobman_cli.errors import JobmanError
+from jobman_cli.hooks.registry import Registry
+from jobman_cli.store.database import compact_json
+from jobman_cli.store.lifecycle.claim import Claim
+from jobman_cli.store.lifecycle.finish import Finish
+
+logger = logging.getLogger("jobman.worker")
+
+#: Characters kept of a code, a message and a traceback.
+MAX_CODE, MAX_MESSAGE, MAX_TRACE = 190, 10_000, 100_000
+
+INTERRUPTED = Outcome(OutcomeKind.RELEASED, error_message="interrupted")
+
+
+class Gate:
+    """Whether an alarm or an interrupt may be raised now: only while a job's own function runs.
+
+    Shut, a late alarm can neither turn a success into a timeout nor break a transaction.
+
+    Attributes:
+        interrupted: An interrupt has been raised; a ``KeyboardInterrupt`` of the job's own is an error.
+    """
+
+    __slots__ = ("interrupted", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = self.interrupted = False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt on its way.
+
+    Attributes:
+        outcome: None until the job's function has ended by itself.
+        recorded: True once ``completing()`` has committed: the attempt is over.
+    """
+
+    claim: Claim
+    context: Context
+    started: datetime
+    outcome: Outcome | None = None
+    recorded: bool = False
+
+
+class Runner:
+    """Runs attempts, one at a time.
+
+    Args:
+        registry: The job types and the hooks.
+        gate: Shared with whoever raises alarms.
+        execute: Huey's ``execute`` around a callable: ``execute(function, attempt, timeout)``.
+        completing: Opens the completing transaction of an attempt.
+        max_attribs_bytes: The largest attribs that are written back.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        gate: Gate,
+        execute: Callable[[Callable[[Attempt], Any], Attempt], object],
+        completing: Callable[[Attempt, str | None], AbstractContextManager[Any]],
+        max_attribs_bytes: int,
+    ) -> None:
+        self._registry, self._gate, self._execute = registry, gate, execute
+        self._completing, self._max_attribs_bytes = completing, max_attribs_bytes
+
+    def begin(self, claim: Claim) -> Attempt:
+        """The attempt of a claim, with the context that the job will see."""
+        attempt: Attempt
+        context = Context(
+            claim.id,
+            claim.type,
+            claim.queue,
+            claim.attempt,
+            claim.attribs,
+            lambda code: self._completing(attempt, code),
+        )
+        attempt = Attempt(claim, context, datetime.now(UTC))
+        return attempt
+
+    def run(self, attempt: Attempt) -> Finish | None:
+        """Run it.
+
+        Returns:
+            What is to be recorded; None when ``completing()`` has recorded it.
+        """
+        self._execute(self.perform, attempt)
+        ended = datetime.now(UTC)
+        if attempt.recorded:
+            return None
+        return self._finish(attempt, attempt.outcome or INTERRUPTED, ended)
+
+    def perform(self, attempt: Attempt) -> None:
+        """What Huey calls: the job's function, its outcome noted. Raises what the job raised."""
+        observed = self._registry.has_observers
+        if observed:
+            self._registry.job_started(attempt.context)
+        try:
+            value = self._call(self._registry.find(attempt.claim.type), attempt, observed)
+            attempt.outcome = _completed(value, attempt.context)
+        except BaseException as error:
+            self._gate.is_open = False
+            if isinstance(error, KeyboardInterrupt) and self._gate.interrupted:
+                raise
+            if attempt.recorded:
+                logger.exception("job %d failed after it had completed", attempt.claim.id)
+                return
+            attempt.outcome = self._explain(attempt.claim, error)
+            if isinstance(error, Exception):
+                raise
+        finally:
+            if observed:
+                self._registry.job_finished(attempt.context, attempt.outcome or INTERRUPTED)
+
+    def _call(self, job_type: JobType, attempt: Attempt, observed: bool) -> Any:
+        arguments = job_type.arguments(attempt.claim.attribs)
+        if job_type.takes_context:
+            arguments["ctx"] = attempt.context
+        gate = self._gate
+        if observed:
+            with self._registry.around_job(attempt.context):
+                gate.is_open = True
+                value = job_type.func(**arguments)
+                gate.is_open = False
+            return value
+        gate.is_open = True
+        value = job_type.func(**arguments)
+        gate.is_open = False
+        return value
+
+    def _explain(self, claim: Claim, error: BaseException) -> Outcome:
+        kind, after = OutcomeKind.ERROR, None
+        if isinstance(error, TaskTimeout):
+            kind, message = OutcomeKind.TIMEOUT, f"timed out after {claim.timeout:g} s"
+        elif isinstance(error, Retry):
+            kind, message, after = OutcomeKind.RETRY, str(error), error.after
+        elif isinstance(error, Fail):
+            kind, message = OutcomeKind.FAIL, str(error) or "the job gave up"
+        else:
+            message = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        if after is None:
+            job_type = self._registry.types.get(claim.type)
+            after = backoff_delay(job_type.options.backoff if job_type else (), claim.attempt, random.random)
+        return Outcome(
+            kind, error_message=storable(message, MAX_MESSAGE), exception=storable(trace, MAX_TRACE), delay=after
+        )
+
+    def _finish(self, attempt: Attempt, outcome: Outcome, ended: datetime) -> Finish:
+        context = attempt.context
+        finish = Finish(attempt.claim, outcome, attempt.started, ended)
+        if (changed := context.changed_attribs()) is not None:
+            try:
+                finish.attribs = self.encode(changed)
+            except (JobmanError, TypeError, ValueError) as error:
+                message = f"the attribs that the job wrote cannot be stored: {error}"
+                context.log(message)
+                if outcome.kind is OutcomeKind.COMPLETED:
+                    finish.outcome = Outcome(OutcomeKind.FAIL, error_message=message, exception=message)
+        return note(finish, context)
+
+    def encode(self, attribs: dict[str, Any]) -> str:
+        """Attribs that a job wrote, as the JSON text to store.
+
+        Raises:
+            TypeError, ValueError: when they are no JSON, or too large.
+        """
+        if (wrong := find_unstorable(attribs)) is not None:
+            raise ValueError(wrong)
+        text = compact_json(attribs)
+        if len(text.encode()) > self._max_attribs_bytes:
+            raise ValueError(f"more than {self._max_attribs_bytes:,} bytes")
+        return text
+
+
+def note(finish: Finish, context: Context) -> Finish:
+    """Add what the context has gathered and nobody has stored yet."""
+    with context.writing:
+        if lines := context.take_lines():
+            finish.logs = "".join(lines)
+    finish.progress = progress_text(context)
+    return finish
+
+
+def progress_text(context: Context) -> str | None:
+    """The last progress as the JSON text to store."""
+    if context.progress_mark is None:
+        return None
+    done, total = context.progress_mark
+    return compact_json({"done": done, "total": total})
+
+
+def storable(text: str, most: int) -> str:
+    """Text that every database takes, its middle left out when it is too long."""
+    clean = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    if len(clean) <= most:
+        return clean
+    half = most // 2
+    return f"{clean[:half]}\n… {len(clean) - most:,} characters left out …\n{clean[-half:]}"
+
+
+def _completed(value: Any, context: Context) -> Outcome:
+    if value is None:
+        return COMPLETED
+    if isinstance(value, str) and 0 < len(value) <= MAX_CODE and storable(value, MAX_CODE) == value:
+        return Outcome(OutcomeKind.COMPLETED, code=value)
+    shown = repr(value)[:200]
+    context.log(f"returned {shown}, which is no completed_code (text of 1 to {MAX_CODE} characters) and is not kept")
+    return COMPLETED

@@ -1,0 +1,108 @@
+"""The watch thread: for jobs that take longer than anybody expected.
+
+It has its own connection and does nothing while jobs are short. When one has run for a tick, it gives
+back what waits behind it, records what finished before it, stores its log lines and progress, and asks
+the row whether somebody wants it to stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from jobman_cli.core.context import Context
+from jobman_cli.errors import StoreUnavailable
+from jobman_cli.operations.parts import Parts
+from jobman_cli.runtime.hand import Hand
+from jobman_cli.runtime.recorder import Recorder
+from jobman_cli.runtime.runner import progress_text
+from jobman_cli.store.database import Link
+from jobman_cli.store.lifecycle.claim import Claim
+from jobman_cli.store.lifecycle.live import tell
+
+logger = logging.getLogger("jobman.worker")
+
+#: Seconds between two ticks, and between two words with the row.
+TICK, WORD = 0.25, 1.0
+
+
+class Watch(threading.Thread):
+    """Watches one worker's hand."""
+
+    def __init__(self, parts: Parts, worker: str, hand: Hand) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._parts, self._worker, self._hand = parts, worker, hand
+        self._link: Link = parts.database.link()
+        self._recorder = Recorder(parts, worker, self._link)
+        self._done = threading.Event()
+        self._next_word = 0.0
+        self._told: tuple[int, str | None] = (0, None)
+
+    def run(self) -> None:
+        """Tick until stopped."""
+        while not self._done.wait(TICK):
+            try:
+                self.tick()
+            except StoreUnavailable as error:
+                logger.debug("watch: %s", error)
+            except Exception:
+                logger.exception("the watch thread goes on after an error")
+        self._link.drop()
+
+    def stop(self) -> None:
+        """End after the current tick."""
+        self._done.set()
+
+    def tick(self) -> None:
+        """Look once.
+
+        Raises:
+            StoreUnavailable: when the database is away; nothing is lost, the next tick goes on.
+        """
+        running = self._hand.running
+        if running is None or time.monotonic() - running[2] < TICK:
+            return
+        self._give_back()
+        finishes = self._hand.take_finished()
+        if finishes:
+            try:
+                self._recorder.record(finishes)
+            except BaseException:
+                self._hand.put_back(finishes)
+                raise
+        if time.monotonic() >= self._next_word:
+            self._next_word = time.monotonic() + WORD
+            self._speak(running[0], running[1])
+
+    def _give_back(self) -> None:
+        claims = self._hand.take_unstarted()
+        if not claims:
+            return
+        try:
+            self._recorder.release(claims)
+        except StoreUnavailable:
+            # The COMMIT may have passed: released or not, only the row knows. They stay out of the hand,
+            # and rows that run under a worker's name without being in its hand are released in time.
+            logger.warning("could not release %d jobs; they are released later", len(claims))
+            raise
+        self._hand.forget(claims)
+
+    def _speak(self, claim: Claim, context: Context) -> None:
+        """Store lines and progress, and ask whether somebody wants the job to stop."""
+        progress = progress_text(context)
+        fresh = progress if (claim.id, progress) != self._told else None
+        with context.writing:
+            lines = context.take_lines()
+            try:
+                wanted = self._link.run(
+                    lambda connection: tell(
+                        connection, self._parts.database.dialect, self._worker, claim, "".join(lines) or None, fresh
+                    )
+                )
+            except BaseException:
+                context.give_back_lines(lines)
+                raise
+        self._told = (claim.id, progress)
+        if wanted:
+            context.ask_to_stop()

@@ -37,6 +37,7 @@ class Watch(threading.Thread):
         self._recorder = Recorder(parts, worker, self._link)
         self._done = threading.Event()
         self._next_word = 0.0
+        self._owed: list[Claim] = []
         self._told: tuple[int, str | None] = (0, None)
 
     def run(self) -> None:
@@ -61,6 +62,8 @@ class Watch(threading.Thread):
             StoreUnavailable: when the database is away; nothing is lost, the next tick goes on.
         """
         running = self._hand.running
+        if self._owed:
+            self._give_back()
         if running is None or time.monotonic() - running[2] < TICK:
             return
         self._give_back()
@@ -76,17 +79,12 @@ class Watch(threading.Thread):
             self._speak(running[0], running[1])
 
     def _give_back(self) -> None:
-        claims = self._hand.take_unstarted()
-        if not claims:
-            return
-        try:
-            self._recorder.release(claims)
-        except StoreUnavailable:
-            # The COMMIT may have passed: released or not, only the row knows. They stay out of the hand,
-            # and rows that run under a worker's name without being in its hand are released in time.
-            logger.warning("could not release %d jobs; they are released later", len(claims))
-            raise
-        self._hand.forget(claims)
+        """Release what waits. A release whose answer was lost is sent again: the fence makes it safe."""
+        self._owed += self._hand.take_unstarted()
+        if self._owed:
+            self._recorder.release(self._owed)
+            self._hand.forget(self._owed)
+            self._owed = []
 
     def _speak(self, claim: Claim, context: Context) -> None:
         """Store lines and progress, and ask whether somebody wants the job to stop."""

@@ -104,6 +104,11 @@ class Turn:
             self._look(now=bool(ticket.ids))
         return self._run(claims)
 
+    @property
+    def idle(self) -> bool:
+        """True when the hand is empty and both servers answered the last time."""
+        return not self._hand and not self._away
+
     def settle(self) -> None:
         """Record what finished and release what is not started; called before a pause of any kind."""
         finishes = self._hand.take_finished()

@@ -1,0 +1,185 @@
+"""The composition root: the only place that picks concrete parts, and the API of an application's code.
+
+Nothing is connected when a ``Jobman`` is made, so it may be made at import time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobman_cli.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from jobman_cli.engine.protocol import Engine
+    from jobman_cli.hooks.registry import Registry
+    from jobman_cli.operations.parts import Parts
+    from jobman_cli.store.database import Database
+    from jobman_cli.store.tables import Job
+
+
+class Jobman:
+    """One application's jobs.
+
+    Args:
+        settings: Usually made by ``from_config``.
+
+    Example:
+        ``jobman = Jobman.from_config()`` and, anywhere, ``jobman.dispatch("hello", {"name": "Ada"})``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def from_config(cls, config: str | Path | None = None, **overrides: Any) -> Jobman:
+        """Read the configuration.
+
+        Args:
+            config: The file; None looks where the command line looks.
+            overrides: Settings that win over environment and file, such as ``database="sqlite:///x.db"``.
+
+        Raises:
+            ConfigurationError: with everything that is wrong, each with its file and line.
+        """
+        return cls(load_settings(config, overrides))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The job types and plugins; loading them imports only what the configuration names."""
+        from jobman_cli.hooks.loader import load_registry
+
+        settings = self.settings
+        overrides = {name: override.options() for name, override in settings.jobs.items()}
+        return load_registry(settings.plugins, settings.modules, overrides, root=settings.root)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, with tables that fit.
+
+        Raises:
+            SchemaError, StoreUnavailable: when they do not, or it is away.
+        """
+        from jobman_cli.store.schema import require_schema
+
+        database = self.bare_database
+        require_schema(database)
+        return database
+
+    @cached_property
+    def bare_database(self) -> Database:
+        """The database, whatever its tables."""
+        from jobman_cli.store.database import Database
+
+        return Database(self.settings.database, lease=self.settings.lease)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The queue."""
+        if self.settings.queue == "database":
+            from jobman_cli.engine.database_queue import DatabaseQueue
+
+            return DatabaseQueue(self.settings.name)
+        from jobman_cli.engine.redis_queue import RedisQueue
+
+        return RedisQueue(self.settings.name, self.settings.queue)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """What operations work with."""
+        from jobman_cli.operations.parts import Parts
+
+        return Parts(self.settings, self.registry, self.database, self.engine)
+
+    def dispatch(
+        self,
+        name: str,
+        attribs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | timedelta | None = None,
+        tags: Sequence[str] | None = None,
+        session: Any = None,
+    ) -> Job:
+        """Write a job's row, then push its id.
+
+        Args:
+            name: The job type.
+            attribs: Its arguments by name, validated against the function's signature.
+            queue: Another queue than the job type's.
+            priority: -1000 … 1000; higher runs first.
+            delay: Seconds (or a timedelta) until it may run.
+            tags: Text to find it by.
+            session: A SQLAlchemy or SQLModel ``Session`` of the same database. The row then joins its
+                transaction, and the push happens after that transaction's commit.
+
+        Returns:
+            The row. Redis away leaves it ``pending``: dispatch does not raise for that.
+
+        Raises:
+            UnknownJobType, InvalidAttribs, InvalidOption: nothing was written.
+            StoreUnavailable: the database is away; the row may or may not be there.
+        """
+        from jobman_cli.operations.dispatch import Options, dispatch
+
+        return dispatch(self.parts, name, attribs, Options(queue, priority, delay, tags), session)
+
+    def dispatch_many(
+        self,
+        name: str,
+        attribs: Iterable[Mapping[str, Any]],
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | timedelta | None = None,
+        tags: Sequence[str] | None = None,
+        session: Any = None,
+    ) -> Sequence[int]:
+        """Dispatch one job for each of ``attribs``; any iterable, of any length.
+
+        Returns:
+            The rows' ids, in order.
+
+        Raises:
+            InvalidAttribs: says which one, and how many were dispatched before it.
+            UnknownJobType, InvalidOption, StoreUnavailable: as ``dispatch``.
+        """
+        from jobman_cli.operations.dispatch import Options, dispatch_many
+
+        return dispatch_many(self.parts, name, attribs, Options(queue, priority, delay, tags), session)
+
+    async def adispatch(self, name: str, attribs: Mapping[str, Any] | None = None, **options: Any) -> Job:
+        """``dispatch`` from asyncio code, in a thread; it takes the same arguments but ``session``."""
+        return await asyncio.to_thread(self.dispatch, name, attribs, **options)
+
+    def wait(
+        self, job: Job | int, timeout: float | None = None, follow: Callable[[Job], None] | None = None
+    ) -> Job:
+        """Wait until a job is completed, failed or cancelled.
+
+        Args:
+            job: The row or its id.
+            timeout: Seconds; None waits for ever.
+            follow: Called with the row at each look.
+
+        Returns:
+            The row at the end, or when the time is up: its ``status`` tells.
+
+        Raises:
+            JobNotFound: when there is none.
+        """
+        from jobman_cli.operations.look import wait
+
+        return wait(self.parts, job if isinstance(job, int) else int(job.id or 0), timeout, follow)
+
+    def close(self) -> None:
+        """Close connections."""
+        if "bare_database" in self.__dict__:
+            self.bare_database.close()
+        if "engine" in self.__dict__:
+            self.engine.close()

@@ -1,0 +1,138 @@
+"""How workers live as processes or threads: signals, alarms, and their end with their parent's."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from huey.consumer import ProcessEnvironment, ThreadEnvironment
+from huey.exceptions import TaskTimeout
+
+from jobman_cli.runtime.runner import Gate
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Overdue(Exception):
+    """Guarded work took longer than it may."""
+
+
+class Alarm:
+    """Huey's timeout handler for one process: SIGALRM is installed once, a job only sets the timer."""
+
+    __slots__ = ("_gate", "_seconds")
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate, self._seconds = gate, 0.0
+
+    def install(self) -> None:
+        """Take over SIGALRM; only the main thread can."""
+        signal.signal(signal.SIGALRM, self._ring)
+
+    def __call__(self, seconds: float) -> Alarm:
+        """Set for the next ``with``."""
+        self._seconds = seconds
+        return self
+
+    def __enter__(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, _signum: int, _frame: object) -> None:
+        if self._gate.is_open:
+            raise TaskTimeout(f"timeout ({self._seconds:g} s)")
+
+
+class JobProcessEnvironment(ProcessEnvironment):
+    """Worker processes that end with their supervisor and leave signals to it."""
+
+    def create_process(self, runnable: Callable[[], None], name: str) -> Any:
+        """A child that is no daemon: its job may use multiprocessing itself."""
+        parent = os.getpid()
+
+        def begin() -> None:
+            _die_with(parent)
+            os.setpgrp()  # a Ctrl-C in the terminal is the supervisor's to answer
+            runnable()
+
+        process = self.mp.Process(target=begin, name=name)
+        process.daemon = False
+        return process
+
+    def init_child(self, process: Any) -> None:
+        """Handlers that do nothing, never SIG_IGN: a job's own subprocesses would inherit that."""
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, _nothing)
+        gate: Gate = process.gate
+
+        def interrupt(_signum: int, _frame: object) -> None:
+            if gate.is_open:
+                gate.interrupted = True
+                raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupt)
+        alarm = Alarm(gate)
+        alarm.install()
+        process.huey._timeout_handler = alarm
+
+    def interrupt_workers(self, procs: list[Any]) -> None:
+        """Interrupt, and a second later kill each with what it started."""
+        for process in procs:
+            if process.is_alive():
+                with suppress(OSError):
+                    os.kill(process.pid, signal.SIGINT)
+        deadline = time.monotonic() + 1
+        for process in procs:
+            process.join(max(deadline - time.monotonic(), 0))
+            if process.is_alive():
+                with suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.join(5)
+
+
+class JobThreadEnvironment(ThreadEnvironment):
+    """Worker threads. They cannot be interrupted, and have no hard timeout."""
+
+    def create_process(self, runnable: Callable[[], None], name: str) -> Any:
+        """A daemon thread: the process does not wait for it."""
+        return threading.Thread(target=runnable, name=name, daemon=True)
+
+
+@contextmanager
+def guarded(seconds: float) -> Iterator[None]:
+    """Bound what is done inside: a stopped server can block a query past its own timeouts.
+
+    Raises:
+        Overdue: after so many seconds. Main thread only.
+    """
+
+    def ring(_signum: int, _frame: object) -> None:
+        raise Overdue(f"no answer within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _nothing(_signum: int, _frame: object) -> None:
+    pass
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies, then check that it has not died already."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,182 @@
+"""One worker in its process or thread: set up, turn after turn, set down."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huey.consumer import Worker
+
+from jobman_cli.engine.instance import RunJob
+from jobman_cli.errors import StoreUnavailable
+from jobman_cli.operations.line import promote, push_pending
+from jobman_cli.operations.parts import Parts
+from jobman_cli.runtime.completing import Completing
+from jobman_cli.runtime.hand import Hand
+from jobman_cli.runtime.identity import identify, new_uuid
+from jobman_cli.runtime.pace import MOST, Pace
+from jobman_cli.runtime.runner import Attempt, Gate, Runner
+from jobman_cli.runtime.watch import Watch
+from jobman_cli.runtime.worker import IDLE, Turn
+from jobman_cli.store.lifecycle.workers import is_live, register, stop
+
+logger = logging.getLogger("jobman.worker")
+
+#: Huey compares this with a task's eta; a job that is claimed has none.
+_NOW = datetime.datetime(2000, 1, 1)  # noqa: DTZ001 - Huey's own are naive
+
+
+class PlannedEnd(Exception):
+    """The worker has done what it was to do; nobody starts it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """What a worker is to do, and when it ends by itself. Limits count for each worker.
+
+    Attributes:
+        max_time: Seconds.
+        memory: MiB of resident memory.
+    """
+
+    queues: tuple[str, ...]
+    supervisor: str
+    once: bool = False
+    stop_when_empty: bool = False
+    max_jobs: int | None = None
+    max_time: float | None = None
+    memory: float | None = None
+
+
+class JobWorker(Worker):
+    """A worker of the consumer. Made in the parent, alive in the child."""
+
+    process_name = "Worker"
+
+    def __init__(self, parts: Parts, plan: WorkerPlan, stop_flag: Any) -> None:
+        super().__init__(parts.engine.huey, stop_flag, default_delay=0.1, max_delay=1.0, backoff=1.0)
+        self.uuid = new_uuid()
+        self.gate = Gate()
+        self.planned_end = False
+        self._parts, self._plan = parts, plan
+        self._began = time.monotonic()
+        self._turn: Turn | None = None
+
+    def initialize(self) -> None:
+        """In the child: connect, register, get ready. Waits while the database is away."""
+        super().initialize()
+        parts, plan = self._parts, self._plan
+        parts.database.forget()
+        self._link = parts.database.link()
+        identity = identify(self.uuid, plan.supervisor, plan.queues)
+        while not self._registered(identity):
+            if self.stop_flag.wait(1.0):
+                raise PlannedEnd
+        hand = Hand()
+        limit = parts.settings.max_attribs_bytes
+        runner = Runner(parts.registry, self.gate, self._execute, self._open_completing, limit)
+        self._completing = Completing(parts.database, self.uuid, self.gate, runner.encode)
+        self._receiver = parts.engine.receiver(plan.queues, self._link, self.stop_flag.wait)
+        pace = Pace(1 if parts.settings.recording == "each" else MOST)
+        self._turn = Turn(
+            parts,
+            self.uuid,
+            self._link,
+            self._receiver,
+            runner,
+            hand,
+            pace,
+            self.stop_flag.wait,
+            self.stop_flag.is_set,
+        )
+        self._watch = Watch(parts, self.uuid, hand)
+        self._watch.start()
+
+    def loop(self, now: Any = None) -> None:
+        """One turn, and the question whether the end has come."""
+        turn, plan = self._turn, self._plan
+        assert turn is not None  # noqa: S101 - initialize() came first
+        most = 1 if plan.once else None
+        if plan.max_jobs is not None:
+            most = plan.max_jobs - turn.count
+        ends_when_empty = plan.once or plan.stop_when_empty
+        ran = turn.take(most, wait=0 if ends_when_empty else IDLE)
+        self._end_if_planned(ran, ends_when_empty)
+
+    def _end_if_planned(self, ran: int, ends_when_empty: bool) -> None:
+        turn, plan = self._turn, self._plan
+        assert turn is not None  # noqa: S101
+        if not ran and ends_when_empty:
+            if not turn.idle or self._something_came():
+                return
+            raise PlannedEnd
+        if (
+            (plan.once and turn.count)
+            or (plan.max_jobs is not None and turn.count >= plan.max_jobs)
+            or (plan.max_time is not None and time.monotonic() - self._began >= plan.max_time)
+            or (plan.memory is not None and resident_mib() >= plan.memory)
+        ):
+            raise PlannedEnd
+
+    def _something_came(self) -> bool:
+        """Bring what is due or was not pushed to its line; True when there was something."""
+        try:
+            moved = promote(self._parts) + push_pending(self._parts)
+        except StoreUnavailable:
+            return True  # not empty: unknown
+        if moved:
+            self._receiver.look_again()
+        return bool(moved)
+
+    def shutdown(self) -> None:
+        """Record what finished, give back what is not started, say goodbye."""
+        self.gate.is_open = False
+        if self._turn is not None:
+            self._turn.settle()
+            self._watch.stop()
+            self._watch.join(2.0)
+            try:
+                self._link.run(lambda connection: stop(connection, self._parts.database.dialect, self.uuid))
+                self._link.close()
+            except StoreUnavailable as error:
+                logger.warning("could not say goodbye: %s", error)
+        super().shutdown()
+
+    def _registered(self, identity: Any) -> bool:
+        dialect = self._parts.database.dialect
+
+        def write(connection: Any) -> None:
+            if not is_live(connection, self.uuid):  # the COMMIT before this one may have passed
+                register(connection, dialect, identity)
+
+        try:
+            self._link.run(write)
+        except StoreUnavailable as error:
+            logger.warning("%s; this worker waits for it", error)
+            return False
+        return True
+
+    def _execute(self, function: Callable[[Attempt], Any], attempt: Attempt) -> object:
+        claim = attempt.claim
+        task = RunJob(args=(function, attempt), id=str(claim.id), timeout=claim.timeout)
+        return self.huey.execute(task, _NOW)
+
+    def _open_completing(self, attempt: Attempt, code: str | None) -> Any:
+        return self._completing.open(attempt, code)
+
+
+def resident_mib() -> float:
+    """This process's resident memory now."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return pages * resource.getpagesize() / 2**20
+
+

@@ -1,0 +1,67 @@
+"""What proves that a pid is still the process it was: boot id, pid namespace, start time.
+
+Hostnames prove nothing in containers, and pids are given again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from uuid import uuid4
+
+from jobman_cli.store.lifecycle.workers import WorkerIdentity
+
+
+def identify(uuid: str, supervisor: str, queues: tuple[str, ...]) -> WorkerIdentity:
+    """This process, as a worker.
+
+    Args:
+        uuid: The worker's, new at each boot.
+        supervisor: The uuid of its supervisor's process.
+    """
+    pid = os.getpid()
+    return WorkerIdentity(
+        uuid=uuid,
+        supervisor=supervisor,
+        host=socket.gethostname()[:255],
+        pid=pid,
+        boot_id=boot_id(),
+        pid_namespace=pid_namespace(),
+        start_time=start_time(pid) or 0,
+        queues=queues,
+    )
+
+
+def new_uuid() -> str:
+    """A name that is never used twice."""
+    return str(uuid4())
+
+
+def boot_id() -> str:
+    """This boot of this host; empty where the kernel does not tell."""
+    return _read("/proc/sys/kernel/random/boot_id").strip()
+
+
+def pid_namespace() -> str:
+    """The namespace in which this process's pid counts."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def start_time(pid: int) -> int | None:
+    """When a process was started, in clock ticks since boot; None when it is gone or dead."""
+    text = _read(f"/proc/{pid}/stat")
+    fields = text.rpartition(")")[2].split()  # the command before it may hold anything
+    if not fields or fields[0] in ("Z", "X"):
+        return None
+    return int(fields[19])
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

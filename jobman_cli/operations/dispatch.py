@@ -17,12 +17,14 @@ from typing import Any
 
 from jobman_cli.core.clock import MAX_PRIORITY, MIN_PRIORITY
 from jobman_cli.core.jobtype import JobType
+from jobman_cli.core.states import Status
 from jobman_cli.errors import InvalidAttribs, InvalidOption, JobmanError, QueueUnavailable, StoreUnavailable, UsageError
 from jobman_cli.operations.parts import Parts
 from jobman_cli.store.database import compact_json
-from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_jobs
+from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_job, insert_jobs
 from jobman_cli.store.lifecycle.line import mark_pending
 from jobman_cli.store.session import after_commit, connection_of
+from jobman_cli.store.tables import Job
 
 logger = logging.getLogger("jobman.dispatch")
 
@@ -56,7 +58,7 @@ def dispatch(
     attribs: Mapping[str, Any] | None = None,
     options: Options = Options(),  # noqa: B008 - frozen
     session: Any = None,
-) -> InLine:
+) -> Job:
     """Write a job's row and push its id.
 
     Args:
@@ -66,7 +68,7 @@ def dispatch(
             transaction, and the push happens after that transaction's commit.
 
     Returns:
-        The row's id and its place.
+        The row.
 
     Raises:
         UnknownJobType, InvalidAttribs, InvalidOption: nothing was written.
@@ -77,14 +79,15 @@ def dispatch(
     text = encode(parts, job_type, attribs or {})
     if session is not None:
         connection = connection_of(session, parts.database)
-        row = insert_jobs(connection, parts.database.dialect, new, [text])[0]
+        job, place = insert_job(connection, parts.database.dialect, new, text)
         if new.delay is None:
-            after_commit(session, [row], push, parts)
-        return row
-    row = parts.database.run(lambda connection: insert_jobs(connection, parts.database.dialect, new, [text])[0])
-    if new.delay is None:
-        push(parts, [row])
-    return row
+            after_commit(session, [place], push, parts)
+        return job
+    dialect = parts.database.dialect
+    job, place = parts.database.run(lambda connection: insert_job(connection, dialect, new, text))
+    if new.delay is None and not push(parts, [place]):
+        job.status = Status.PENDING.value
+    return job
 
 
 def dispatch_many(

@@ -75,7 +75,7 @@ class Supervisor(Consumer):
             workers=workers,
             worker_type=worker_type,
             periodic=False,
-            health_check_interval=1,
+            health_check_interval=0.2,
             shutdown_timeout=parts.settings.shutdown_timeout,
             graceful_signal="TERM",
         )

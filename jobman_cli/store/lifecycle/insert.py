@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from jobman_cli.core.clock import PRIORITY_STEP
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect, Kind
-from jobman_cli.store.tables import JOBS
+from jobman_cli.store.tables import JOBS, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,39 @@ def insert_jobs(connection: Connection, dialect: Dialect, new: NewJob, attribs: 
     Returns:
         The rows, in the order of ``attribs``.
     """
+    rows = _write(connection, dialect, new, attribs, (JOBS.c.id, JOBS.c.rank))
+    return [InLine(row.id, new.queue, row.rank) for row in rows]
+
+
+def insert_job(connection: Connection, dialect: Dialect, new: NewJob, attribs: str) -> tuple[Job, InLine]:
+    """Write one row.
+
+    Returns:
+        The row as it was written, and its place in the line.
+    """
+    times = (JOBS.c.created_at, JOBS.c.queued_at, JOBS.c.available_at)
+    row = _write(connection, dialect, new, [attribs], (JOBS.c.id, JOBS.c.rank, *times))[0]
+    job = Job(
+        id=row.id,
+        rank=row.rank,
+        created_at=row.created_at,
+        queued_at=row.queued_at,
+        available_at=row.available_at,
+        type=new.type,
+        queue=new.queue,
+        priority=new.priority,
+        status="queued" if new.delay is None else "scheduled",
+        attribs=json.loads(attribs),
+        tags=list(new.tags) or None,
+        tries=new.tries,
+        timeout=new.timeout,
+    )
+    return job, InLine(row.id, new.queue, row.rank)
+
+
+def _write(
+    connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str], returning: tuple[Any, ...]
+) -> list[Any]:
     dialect.adopt(connection)
     delayed = new.delay is not None
     values: dict[str, Any] = {
@@ -84,14 +118,14 @@ def insert_jobs(connection: Connection, dialect: Dialect, new: NewJob, attribs: 
     if delayed:
         values["new_delay"] = new.delay
     if dialect.insert_returning:
-        rows = connection.execute(_insert(dialect, delayed), values).all()
+        rows = connection.execute(_insert(dialect, delayed, returning), values).all()
     else:
-        rows = _insert_by_token(connection, dialect, delayed, values)
-    return sorted((InLine(row.id, new.queue, row.rank) for row in rows), key=lambda row: row.id)
+        rows = _insert_by_token(connection, dialect, delayed, returning, values)
+    return sorted(rows, key=lambda row: row.id)
 
 
 @cache
-def _insert(dialect: Dialect, delayed: bool, token: bool = False) -> Insert:
+def _insert(dialect: Dialect, delayed: bool, returning: tuple[Any, ...] | None) -> Insert:
     new = dialect.rows("new", attribs=Kind.TEXT)
     priority = cast(bindparam("new_priority"), Integer)
     ahead = cast(priority, BigInteger) * literal_column(str(PRIORITY_STEP))
@@ -121,18 +155,20 @@ def _insert(dialect: Dialect, delayed: bool, token: bool = False) -> Insert:
         "created_at": dialect.now(),
         **times,
     }
-    if token:
+    if returning is None:
         columns["worker_id"] = cast(bindparam("new_token"), String(36))
     statement = JOBS.insert().from_select(list(columns), select(*columns.values()).order_by(new.c.position))
-    return statement if token else statement.returning(JOBS.c.id, JOBS.c.rank)
+    return statement if returning is None else statement.returning(*returning)
 
 
-def _insert_by_token(connection: Connection, dialect: Dialect, delayed: bool, values: dict[str, Any]) -> Sequence[Any]:
+def _insert_by_token(
+    connection: Connection, dialect: Dialect, delayed: bool, returning: tuple[Any, ...], values: dict[str, Any]
+) -> Sequence[Any]:
     """Where INSERT gives nothing back: mark the rows with a token, read them, take the mark off."""
     token = str(uuid4())
-    connection.execute(_insert(dialect, delayed, token=True), values | {"new_token": token})
+    connection.execute(_insert(dialect, delayed, None), values | {"new_token": token})
     mine = JOBS.c.worker_id == token
-    rows = connection.execute(select(JOBS.c.id, JOBS.c.rank).where(mine)).all()
+    rows = connection.execute(select(*returning).where(mine)).all()
     connection.execute(update(JOBS).where(mine).values(worker_id=None))
     return rows
 

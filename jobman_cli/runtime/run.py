@@ -1,0 +1,75 @@
+"""Run workers until they end: what `jobman run-worker` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobman_cli.errors import PluginError, UsageError
+from jobman_cli.operations.parts import Parts
+from jobman_cli.runtime.consumer.supervisor import Supervisor
+from jobman_cli.runtime.consumer.worker import WorkerPlan
+from jobman_cli.runtime.identity import new_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What `run-worker` takes; limits count for each worker.
+
+    Attributes:
+        queues: In the order in which they are served.
+        concurrency: How many workers.
+        worker_type: ``process`` or ``thread``.
+        once: Run one job, if there is one, and end.
+        stop_when_empty: End when nothing can be claimed now.
+        max_time: Seconds.
+        memory: MiB.
+        skip_broken_plugins: Start although something listed could not be loaded.
+    """
+
+    queues: tuple[str, ...] = ("default",)
+    concurrency: int = 1
+    worker_type: str = "process"
+    once: bool = False
+    stop_when_empty: bool = False
+    max_jobs: int | None = None
+    max_time: float | None = None
+    memory: float | None = None
+    skip_broken_plugins: bool = False
+
+
+def run_worker(parts: Parts, options: RunOptions) -> int:
+    """Run a supervisor and its workers in this process, until they have ended.
+
+    Returns:
+        The exit code: 0, or 130 after a second Ctrl-C.
+
+    Raises:
+        PluginError: when something listed could not be loaded.
+        UsageError: when an option is out of its bounds.
+    """
+    broken = parts.registry.broken
+    if broken and not options.skip_broken_plugins:
+        names = "; ".join(f"{info.name}: {info.error}" for info in broken)
+        raise PluginError(
+            f"{len(broken)} of the listed plugins and modules cannot be used: {names}",
+            hint="Repair them (see `jobman plugins`), or start with --skip-broken-plugins.",
+        )
+    if options.concurrency < 1:
+        raise UsageError("--concurrency must be 1 or more")
+    if options.worker_type not in ("process", "thread"):
+        raise UsageError(f"--worker-type {options.worker_type!r} is not known", hint="Use process or thread.")
+    plan = WorkerPlan(
+        queues=options.queues,
+        supervisor=new_uuid(),
+        once=options.once,
+        stop_when_empty=options.stop_when_empty,
+        max_jobs=options.max_jobs,
+        max_time=options.max_time,
+        memory=options.memory,
+    )
+    for job_type in parts.registry.types.values():
+        job_type.check()  # the children inherit what is built here
+    parts.database.close()
+    supervisor = Supervisor(parts, plan, options.concurrency, options.worker_type)
+    supervisor.run()
+    return supervisor.exit_code

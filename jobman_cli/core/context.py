@@ -42,7 +42,7 @@ class Context:
     def __init__(
         self,
         job_id: int,
-        type: str,  # noqa: A002 - the word of the table
+        type: str,
         queue: str,
         attempt: int,
         attribs: dict[str, Any],
@@ -72,7 +72,10 @@ class Context:
 
     def changed_attribs(self) -> dict[str, Any] | None:
         """The attribs if the job changed them, else None; asked by the runner."""
-        if self._before is None or json.dumps(self._attribs, ensure_ascii=False, default=repr) == self._before:
+        if (
+            self._before is None
+            or json.dumps(self._attribs, ensure_ascii=False, default=repr) == self._before
+        ):
             return None
         return self._attribs
 

@@ -14,7 +14,9 @@ class Retry(Exception):
         after: Seconds until the next attempt; ``None`` takes the job type's backoff.
     """
 
-    def __init__(self, message: str = "the job asked for another attempt", *, after: float | None = None) -> None:
+    def __init__(
+        self, message: str = "the job asked for another attempt", *, after: float | None = None
+    ) -> None:
         if after is not None and not 0 <= after < 10**9:
             raise ValueError(f"Retry(after={after!r}): give a number of seconds, 0 or more")
         self.after = after

@@ -52,7 +52,9 @@ class RedisQueueStorage(RedisStorage):
 
     priority = True
 
-    def __init__(self, name: str = "jobman", url: str = "redis://localhost:6379/0", read_timeout: float = BLOCK) -> None:
+    def __init__(
+        self, name: str = "jobman", url: str = "redis://localhost:6379/0", read_timeout: float = BLOCK
+    ) -> None:
         pool = make_pool(url, socket_connect_timeout=PUSH_CONNECT * 3, socket_timeout=POP_ANSWER)
         super().__init__(name, connection_pool=pool, read_timeout=read_timeout, clean_name=False)
         self.queue_key = self.line_key("default")
@@ -242,5 +244,3 @@ def _batches(rows: Sequence[InLine]) -> Iterator[tuple[str, list[InLine]]]:
     for queue, some in by_queue.items():
         for at in range(0, len(some), BATCH):
             yield queue, some[at : at + BATCH]
-
-

@@ -18,7 +18,14 @@ from typing import Any
 from jobman_cli.core.clock import MAX_PRIORITY, MIN_PRIORITY
 from jobman_cli.core.jobtype import JobType
 from jobman_cli.core.states import Status
-from jobman_cli.errors import InvalidAttribs, InvalidOption, JobmanError, QueueUnavailable, StoreUnavailable, UsageError
+from jobman_cli.errors import (
+    InvalidAttribs,
+    InvalidOption,
+    JobmanError,
+    QueueUnavailable,
+    StoreUnavailable,
+    UsageError,
+)
 from jobman_cli.operations.parts import Parts
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_job, insert_jobs
@@ -56,7 +63,7 @@ def dispatch(
     parts: Parts,
     name: str,
     attribs: Mapping[str, Any] | None = None,
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = Options(),
     session: Any = None,
 ) -> Job:
     """Write a job's row and push its id.
@@ -83,8 +90,7 @@ def dispatch(
         if new.delay is None:
             after_commit(session, [place], push, parts)
         return job
-    dialect = parts.database.dialect
-    job, place = parts.database.run(lambda connection: insert_job(connection, dialect, new, text))
+    job, place = parts.database.run(insert_job, new, text)
     if new.delay is None and not push(parts, [place]):
         job.status = Status.PENDING.value
     return job
@@ -94,7 +100,7 @@ def dispatch_many(
     parts: Parts,
     name: str,
     attribs: Iterable[Mapping[str, Any]],
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = Options(),
     session: Any = None,
 ) -> Sequence[int]:
     """Dispatch one job for each of ``attribs``, a thousand rows an INSERT and ids a push.
@@ -112,17 +118,19 @@ def dispatch_many(
     job_type = parts.registry.find(name)
     new = new_job(job_type, options)
     if isinstance(attribs, Mapping):
-        raise UsageError("dispatch_many takes a list of attribs, not one", hint="Use dispatch for a single job.")
+        raise UsageError(
+            "dispatch_many takes a list of attribs, not one", hint="Use dispatch for a single job."
+        )
     ids = array("q")
     each = iter(attribs)
     while texts := _encode_batch(parts, job_type, islice(each, BATCH), len(ids)):
-        dialect = parts.database.dialect
         if session is not None:
-            rows = insert_jobs(connection_of(session, parts.database), dialect, new, texts)
+            connection = connection_of(session, parts.database)
+            rows = insert_jobs(connection, parts.database.dialect, new, texts)
             if new.delay is None:
                 after_commit(session, rows, push, parts)
         else:
-            rows = parts.database.run(lambda connection, some=texts: insert_jobs(connection, dialect, new, some))
+            rows = parts.database.run(insert_jobs, new, texts)
             if new.delay is None:
                 push(parts, rows)
         ids.extend(row.id for row in rows)
@@ -143,7 +151,7 @@ def push(parts: Parts, rows: Sequence[InLine]) -> bool:
         return True
     ids = [row.id for row in rows]
     try:
-        parts.database.run(lambda connection: mark_pending(connection, parts.database.dialect, ids))
+        parts.database.run(mark_pending, ids)
     except StoreUnavailable as error:  # they stay queued, and reconcile finds them
         logger.warning("could not mark %d job(s) pending: %s", len(ids), error)
     return False
@@ -159,12 +167,18 @@ def new_job(job_type: JobType, options: Options) -> NewJob:
     queue = options.queue if options.queue is not None else defaults.queue
     if not isinstance(queue, str) or not _QUEUE_NAME.fullmatch(queue):
         raise InvalidOption(
-            f"queue: {queue!r} is no queue name", hint="Use 1 to 64 letters, digits, and the characters _ . : -"
+            f"queue: {queue!r} is no queue name",
+            hint="Use 1 to 64 letters, digits, and the characters _ . : -",
         )
     priority = options.priority if options.priority is not None else defaults.priority
-    if isinstance(priority, bool) or not isinstance(priority, int) or not MIN_PRIORITY <= priority <= MAX_PRIORITY:
+    if (
+        isinstance(priority, bool)
+        or not isinstance(priority, int)
+        or not MIN_PRIORITY <= priority <= MAX_PRIORITY
+    ):
         raise InvalidOption(
-            f"priority: {priority!r} is out of bounds", hint=f"Use a whole number, {MIN_PRIORITY} … {MAX_PRIORITY}."
+            f"priority: {priority!r} is out of bounds",
+            hint=f"Use a whole number, {MIN_PRIORITY} … {MAX_PRIORITY}.",
         )
     tags = tuple(options.tags) if options.tags is not None else defaults.tags
     return NewJob(
@@ -216,7 +230,9 @@ def _encode_batch(
 def _checked_tags(tags: Sequence[Any]) -> tuple[str, ...]:
     for tag in tags:
         if not isinstance(tag, str) or not 0 < len(tag) <= _MAX_TAG or not tag.isprintable():
-            raise InvalidOption(f"tags: {tag!r} is no tag", hint=f"Use printable text of 1 to {_MAX_TAG} characters.")
+            raise InvalidOption(
+                f"tags: {tag!r} is no tag", hint=f"Use printable text of 1 to {_MAX_TAG} characters."
+            )
     if len(tags) > _MAX_TAGS:
         raise InvalidOption(f"tags: {len(tags)} are too many", hint=f"Use at most {_MAX_TAGS}.")
     return tuple(dict.fromkeys(tags))
@@ -227,7 +243,9 @@ def _seconds(delay: float | timedelta | None) -> float | None:
         return None
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
-        raise InvalidOption(f"delay: {delay!r} is no number of seconds", hint="Use a number such as 30 or 0.5.")
+        raise InvalidOption(
+            f"delay: {delay!r} is no number of seconds", hint="Use a number such as 30 or 0.5."
+        )
     if not 0 <= seconds <= MAX_DELAY:
         raise InvalidOption(f"delay: {seconds:g} s is out of bounds", hint="Use 0 up to a year, in seconds.")
     return float(seconds) or None

@@ -16,7 +16,7 @@ def promote(parts: Parts) -> int:
     """
     moved = 0
     while True:
-        rows = parts.database.run(lambda connection: promote_due(connection, parts.database.dialect))
+        rows = parts.database.run(promote_due)
         if rows:
             push(parts, rows)
         moved += len(rows)
@@ -32,8 +32,7 @@ def push_pending(parts: Parts) -> int:
     """
     pushed = after = 0
     while True:
-        with parts.database.reading() as connection:
-            rows = pending_jobs(connection, after=after)
+        rows = parts.database.read(pending_jobs, after)
         if not rows:
             return pushed
         try:
@@ -41,7 +40,5 @@ def push_pending(parts: Parts) -> int:
         except QueueUnavailable:
             return pushed
         ids = [row.id for row in rows]
-        pushed += parts.database.run(
-            lambda connection, some=ids: mark_queued(connection, parts.database.dialect, some)
-        )
+        pushed += parts.database.run(mark_queued, ids)
         after = ids[-1]

@@ -28,8 +28,7 @@ def show(parts: Parts, job_id: int) -> Job:
     Raises:
         JobNotFound: when there is none.
     """
-    with parts.database.reading() as connection:
-        job = find_job(connection, job_id)
+    job = parts.database.read(find_job, job_id)
     if job is None:
         raise JobNotFound(f"there is no job {job_id}")
     return job
@@ -37,26 +36,22 @@ def show(parts: Parts, job_id: int) -> Job:
 
 def show_many(parts: Parts, ids: Sequence[int]) -> list[Job]:
     """The rows of some ids, in id order; ids without a row are left out."""
-    with parts.database.reading() as connection:
-        return find_jobs(connection, ids)
+    return parts.database.read(find_jobs, ids)
 
 
 def attempts(parts: Parts, job_id: int) -> list[Attempt]:
     """A job's attempts that did not complete, the first one first."""
-    with parts.database.reading() as connection:
-        return list_attempts(connection, job_id)
+    return parts.database.read(list_attempts, job_id)
 
 
 def jobs(parts: Parts, wanted: JobFilter, limit: int = 50) -> list[Job]:
     """A page of jobs, the newest first."""
-    with parts.database.reading() as connection:
-        return list_jobs(connection, wanted, limit)
+    return parts.database.read(list_jobs, wanted, limit)
 
 
 def workers(parts: Parts) -> list[Worker]:
     """The workers that are believed to live."""
-    with parts.database.reading() as connection:
-        return live_workers(connection, parts.database.dialect, parts.settings.lease)
+    return parts.database.read(live_workers, parts.settings.lease)
 
 
 def wait(

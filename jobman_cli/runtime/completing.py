@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobman_cli.core.outcome import Outcome, OutcomeKind
-from jobman_cli.errors import AttemptLost, UsageError
+from jobman_cli.errors import UsageError
 from jobman_cli.runtime.runner import Attempt, Gate, note
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.completing import completing_session
@@ -48,8 +48,7 @@ class Completing:
                     finish.attribs = self._encode(changed)
                 note(finish, context)
                 try:
-                    if not transaction.commit(finish):
-                        raise AttemptLost
+                    transaction.commit(finish)
                 except BaseException:
                     context.give_back_lines([finish.logs] if finish.logs else [])
                     raise

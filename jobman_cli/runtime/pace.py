@@ -29,7 +29,9 @@ class Pace:
         """Take in how long a job ran."""
         known = self._by_type.get(job_type)
         # Slow runs count at once, fast ones slowly: a type is short only while it stays short.
-        self._by_type[job_type] = seconds if known is None or seconds > known else known + WEIGHT * (seconds - known)
+        self._by_type[job_type] = (
+            seconds if known is None or seconds > known else known + WEIGHT * (seconds - known)
+        )
         average = self._average
         self._average = seconds if average is None else average + WEIGHT * (seconds - average)
 

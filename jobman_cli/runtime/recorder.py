@@ -10,6 +10,7 @@ from jobman_cli.core.outcome import OutcomeKind
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.store.database import Link
+from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.finish import Finish, complete, fail
 from jobman_cli.store.lifecycle.insert import InLine
@@ -29,13 +30,13 @@ class Recorder:
     def __init__(self, parts: Parts, worker: str, link: Link) -> None:
         self._parts, self._worker, self._link = parts, worker, link
 
-    def write(self, connection: Any, finishes: Sequence[Finish]) -> list[InLine]:
+    def write(self, connection: Any, dialect: Dialect, finishes: Sequence[Finish]) -> list[InLine]:
         """Record ends, inside the caller's transaction.
 
         Returns:
             Released rows, to be pushed after the commit.
         """
-        dialect, worker, released = self._parts.database.dialect, self._worker, []
+        worker, released = self._worker, []
         completed = [finish for finish in finishes if finish.outcome.kind is OutcomeKind.COMPLETED]
         refused = complete(connection, dialect, worker, completed)
         if len(completed) < len(finishes):
@@ -57,7 +58,7 @@ class Recorder:
         Raises:
             StoreUnavailable: when the database is away; sending again does no harm.
         """
-        released = self._link.run(lambda connection: self.write(connection, finishes))
+        released = self._link.run(self.write, finishes)
         if released:
             push(self._parts, released)
 
@@ -67,7 +68,6 @@ class Recorder:
         Raises:
             StoreUnavailable: when the database is away; sending again does no harm.
         """
-        dialect = self._parts.database.dialect
-        rows = self._link.run(lambda connection: release(connection, dialect, self._worker, claims))
+        rows = self._link.run(release, self._worker, claims)
         if rows:
             push(self._parts, rows)

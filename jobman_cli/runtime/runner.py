@@ -169,7 +169,10 @@ class Runner:
             job_type = self._registry.types.get(claim.type)
             after = backoff_delay(job_type.options.backoff if job_type else (), claim.attempt, random.random)
         return Outcome(
-            kind, error_message=storable(message, MAX_MESSAGE), exception=storable(trace, MAX_TRACE), delay=after
+            kind,
+            error_message=storable(message, MAX_MESSAGE),
+            exception=storable(trace, MAX_TRACE),
+            delay=after,
         )
 
     def _finish(self, attempt: Attempt, outcome: Outcome, ended: datetime) -> Finish:
@@ -231,5 +234,7 @@ def _completed(value: Any, context: Context) -> Outcome:
     if isinstance(value, str) and 0 < len(value) <= MAX_CODE and storable(value, MAX_CODE) == value:
         return Outcome(OutcomeKind.COMPLETED, code=value)
     shown = repr(value)[:200]
-    context.log(f"returned {shown}, which is no completed_code (text of 1 to {MAX_CODE} characters) and is not kept")
+    context.log(
+        f"returned {shown}, which is no completed_code (text of 1 to {MAX_CODE} characters) and is not kept"
+    )
     return COMPLETED

@@ -93,11 +93,7 @@ class Watch(threading.Thread):
         with context.writing:
             lines = context.take_lines()
             try:
-                wanted = self._link.run(
-                    lambda connection: tell(
-                        connection, self._parts.database.dialect, self._worker, claim, "".join(lines) or None, fresh
-                    )
-                )
+                wanted = self._link.run(tell, self._worker, claim, "".join(lines) or None, fresh)
             except BaseException:
                 context.give_back_lines(lines)
                 raise

@@ -22,7 +22,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from jobman_cli.core.outcome import OutcomeKind
 from jobman_cli.engine.protocol import Receiver, Ticket
@@ -34,12 +34,15 @@ from jobman_cli.runtime.pace import Pace
 from jobman_cli.runtime.recorder import Recorder
 from jobman_cli.runtime.runner import Runner
 from jobman_cli.store.database import Link
+from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim, held
 from jobman_cli.store.lifecycle.finish import Finish
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.workers import is_live
 
 logger = logging.getLogger("jobman.worker")
+
+T = TypeVar("T")
 
 #: Seconds to wait for a first job when there is nothing to do.
 IDLE = 1.0
@@ -140,7 +143,7 @@ class Turn:
         def send() -> tuple[list[Claim], list[InLine]]:
             nonlocal in_doubt
             doubt, in_doubt = in_doubt, True
-            return self._link.run(lambda connection: self._write(connection, finishes, ticket, doubt))
+            return self._link.run(self._write, finishes, ticket, doubt)
 
         claims, released = self._insist(send)
         if released:
@@ -148,15 +151,15 @@ class Turn:
         return claims
 
     def _write(
-        self, connection: Any, finishes: list[Finish], ticket: Ticket | None, doubt: bool
+        self, connection: Any, dialect: Dialect, finishes: list[Finish], ticket: Ticket | None, doubt: bool
     ) -> tuple[list[Claim], list[InLine]]:
-        released = self._recorder.write(connection, finishes)
+        released = self._recorder.write(connection, dialect, finishes)
         if ticket is None:
             return [], released
         claims: list[Claim] = []
         if doubt:  # the COMMIT before this one may have passed, and its claims with it
             aside = self._hand.aside()
-            claims = [claim for claim in held(connection, self._worker) if claim.id not in aside]
+            claims = [claim for claim in held(connection, dialect, self._worker) if claim.id not in aside]
         return claims + self._receiver.claim(connection, self._worker, ticket), released
 
     def _run(self, claims: list[Claim]) -> int:
@@ -190,7 +193,13 @@ class Turn:
             self._hand.finish(finish)
         self._pace.learn(claim.type, time.perf_counter() - began)
         if finish is not None and finish.outcome.kind is not OutcomeKind.COMPLETED:
-            logger.warning("job %d (%s), attempt %d: %s", claim.id, claim.type, claim.attempt, finish.outcome.error_message)
+            logger.warning(
+                "job %d (%s), attempt %d: %s",
+                claim.id,
+                claim.type,
+                claim.attempt,
+                finish.outcome.error_message,
+            )
 
     def _look(self, *, now: bool = False) -> None:
         """Make sure, from time to time and when claims find nothing, that this worker is still believed."""
@@ -198,7 +207,7 @@ class Turn:
             return
         self._next_look = time.monotonic() + LOOK
         try:
-            alive = self._link.run(lambda connection: is_live(connection, self._worker))
+            alive = self._link.run(is_live, self._worker)
         except StoreUnavailable as error:
             self._complain(error)
             self._pause(self._jitter())
@@ -206,7 +215,7 @@ class Turn:
         if not alive:
             raise WorkerLost
 
-    def _insist(self, send: Callable[[], Any]) -> Any:
+    def _insist(self, send: Callable[[], T]) -> T:
         """Send until the database answers. Results in hand are worth waiting for, even while stopping."""
         while True:
             try:

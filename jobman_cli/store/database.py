@@ -25,6 +25,9 @@ from jobman_cli.store.dialects.sqlite import READ_ONLY
 
 T = TypeVar("T")
 
+#: A piece of work inside a transaction: it is given the connection, the dialect and its arguments.
+Work = Callable[..., T]
+
 #: How often a statement that was the victim of a deadlock is sent again.
 DEADLOCK_TRIES = 8
 
@@ -101,12 +104,28 @@ class Database:
             StoreUnavailable: when the database is away.
         """
         with self.translated(), self.engine.connect() as connection:
-            with connection.execution_options(**{READ_ONLY: True}).begin():
-                yield connection
+            reader = connection.execution_options(**{READ_ONLY: True})
+            with reader.begin():
+                yield reader
 
-    def run(self, work: Callable[[Connection], T]) -> T:
-        """Call ``work`` in a transaction, and again when it was the victim of a deadlock."""
-        return self._resend(self.transaction, work)
+    def run(self, work: Work[T], *arguments: Any) -> T:
+        """Call ``work(connection, dialect, *arguments)`` in a transaction.
+
+        It is called again when it was the victim of a deadlock, so it must do nothing but SQL.
+
+        Raises:
+            StoreUnavailable: as ``transaction``.
+        """
+        return self._resend(self.transaction, work, arguments)
+
+    def read(self, work: Work[T], *arguments: Any) -> T:
+        """Call ``work(connection, dialect, *arguments)`` in a transaction that reads.
+
+        Raises:
+            StoreUnavailable: when the database is away.
+        """
+        with self.reading() as connection:
+            return work(connection, self.dialect, *arguments)
 
     def link(self) -> Link:
         """A connection to hold."""
@@ -122,11 +141,11 @@ class Database:
         if "engine" in self.__dict__:
             self.engine.dispose()
 
-    def _resend(self, begin: Callable[[], Any], work: Callable[[Connection], T]) -> T:
+    def _resend(self, begin: Callable[[], Any], work: Work[T], arguments: tuple[Any, ...]) -> T:
         for tried in range(1, DEADLOCK_TRIES + 1):
             try:
                 with begin() as connection:
-                    return work(connection)
+                    return work(connection, self.dialect, *arguments)
             except DBAPIError as error:
                 if tried == DEADLOCK_TRIES or not self.dialect.is_deadlock(error):
                     raise
@@ -148,7 +167,9 @@ class Database:
             raise
 
     def _ours(self, error: DBAPIError) -> StoreUnavailable | SchemaError | None:
-        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        reason = (
+            str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        )
         where = self.url.render_as_string(hide_password=True)
         if _names_a_missing_table(reason):
             return SchemaError(f"the database {where} lacks Jobman's tables or columns: {reason}")
@@ -189,9 +210,9 @@ class Link:
                     self.drop()
                 raise
 
-    def run(self, work: Callable[[Connection], T]) -> T:
+    def run(self, work: Work[T], *arguments: Any) -> T:
         """As ``Database.run``, on the held connection."""
-        return self.database._resend(self.transaction, work)
+        return self.database._resend(self.transaction, work, arguments)
 
     def change_counter(self) -> int | None:
         """A number that moves when another connection has written, or None where there is no cheap one.
@@ -211,7 +232,7 @@ class Link:
             try:
                 connection.invalidate()
                 connection.close()
-            except Exception:  # noqa: BLE001, S110 - it is broken already
+            except Exception:  # noqa: S110 - it is broken already
                 pass
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ def require_schema(database: Database) -> None:
         return
     if state.newer:
         raise SchemaError(
-            f"the database's tables are at revision {state.current}, newer than this Jobman knows ({state.head})",
+            f"the database's tables are at revision {state.current}; this Jobman knows up to {state.head}",
             hint="Upgrade jobman-cli on this host.",
         )
     if state.current is None and database.dialect.name == "sqlite":
@@ -73,7 +73,9 @@ def require_schema(database: Database) -> None:
         return
     if state.current is None:
         raise SchemaError("the database has no Jobman tables yet")
-    raise SchemaError(f"the database's tables are at revision {state.current}; this Jobman needs {state.head}")
+    raise SchemaError(
+        f"the database's tables are at revision {state.current}; this Jobman needs {state.head}"
+    )
 
 
 def upgrade(database: Database) -> SchemaState:

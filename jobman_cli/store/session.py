@@ -37,7 +37,9 @@ def connection_of(session: Any, database: Database) -> Connection:
     return connection
 
 
-def after_commit(session: Any, rows: Sequence[InLine], push: Callable[[Any, Sequence[InLine]], object], owner: Any) -> None:
+def after_commit(
+    session: Any, rows: Sequence[InLine], push: Callable[[Any, Sequence[InLine]], object], owner: Any
+) -> None:
     """Call ``push(owner, rows)`` once the session's outermost transaction has committed.
 
     Nothing is pushed on a savepoint's release, on a rollback, or for rows whose savepoint was rolled

@@ -18,7 +18,6 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
 
-
 def as_utc(value: datetime) -> datetime:
     """The same moment, aware, in UTC; a naive value is taken as UTC already."""
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -19,10 +19,17 @@ from huey.consumer import Consumer, ConsumerStopped, Scheduler
 from jobman_cli.errors import JobmanError, WorkerLost
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
-from jobman_cli.runtime.consumer.environment import JobProcessEnvironment, JobThreadEnvironment, Overdue, guarded
+from jobman_cli.runtime.consumer.environment import (
+    JobProcessEnvironment,
+    JobThreadEnvironment,
+    Overdue,
+    guarded,
+)
 from jobman_cli.runtime.consumer.worker import JobWorker, PlannedEnd, WorkerPlan
 from jobman_cli.runtime.maintenance import Maintenance
 from jobman_cli.runtime.runner import Gate
+from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.release import release_all
 from jobman_cli.store.lifecycle.workers import heartbeat, stop
 
@@ -68,6 +75,8 @@ class Supervisor(Consumer):
     def __init__(self, parts: Parts, plan: WorkerPlan, workers: int, worker_type: str) -> None:
         self._parts, self._plan = parts, plan
         self._flags: list[Any] = []
+        self.worker_threads: list[tuple[JobWorker, Any]]
+        self.scheduler: Any
         self._next_beat = 0.0
         self._interrupted = False
         super().__init__(
@@ -132,7 +141,9 @@ class Supervisor(Consumer):
         self.scheduler.start()
         for _, process in self.worker_threads:
             process.start()
-        logger.info("supervisor %s runs %d %s worker(s)", self._plan.supervisor, self.workers, self.worker_type)
+        logger.info(
+            "supervisor %s runs %d %s worker(s)", self._plan.supervisor, self.workers, self.worker_type
+        )
 
     def run(self) -> None:
         """Until all workers have ended as planned, or a signal ends them."""
@@ -193,15 +204,9 @@ class Supervisor(Consumer):
             if _ended_as_planned(worker, process):
                 continue
             with suppress(JobmanError, Overdue), guarded(ANSWER):
-                rows = self._database.run(lambda c, name=worker.uuid: self._take_back(c, name))
+                rows = self._database.run(_take_back, worker.uuid)
                 if rows:
                     push(self._parts, rows)
-
-    def _take_back(self, connection: Any, worker: str) -> Any:
-        dialect = self._database.dialect
-        rows = release_all(connection, dialect, worker)
-        stop(connection, dialect, worker)
-        return rows
 
     def _beat(self) -> None:
         """Renew the workers' leases, when it is time."""
@@ -211,7 +216,7 @@ class Supervisor(Consumer):
         self._next_beat = now + self._parts.settings.heartbeat
         try:
             with guarded(ANSWER):
-                self._database.run(lambda c: heartbeat(c, self._database.dialect, self._plan.supervisor))
+                self._database.run(heartbeat, self._plan.supervisor)
         except (JobmanError, Overdue) as error:
             logger.warning("no heartbeat: %s", error)
 
@@ -223,6 +228,12 @@ class Supervisor(Consumer):
     def _second_interrupt(self, _signum: int, _frame: Any) -> None:
         self._interrupted = True
         raise KeyboardInterrupt
+
+
+def _take_back(connection: Any, dialect: Dialect, worker: str) -> list[InLine]:
+    rows = release_all(connection, dialect, worker)
+    stop(connection, dialect, worker)
+    return rows
 
 
 def _live(process: Any, name: str) -> None:

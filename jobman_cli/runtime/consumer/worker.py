@@ -24,12 +24,13 @@ from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.runner import Attempt, Gate, Runner
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.runtime.worker import IDLE, Turn
+from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.workers import is_live, register, stop
 
 logger = logging.getLogger("jobman.worker")
 
 #: Huey compares this with a task's eta; a job that is claimed has none.
-_NOW = datetime.datetime(2000, 1, 1)  # noqa: DTZ001 - Huey's own are naive
+_NOW = datetime.datetime(2000, 1, 1)
 
 
 class PlannedEnd(Exception):
@@ -142,17 +143,15 @@ class JobWorker(Worker):
             self._watch.stop()
             self._watch.join(2.0)
             try:
-                self._link.run(lambda connection: stop(connection, self._parts.database.dialect, self.uuid))
+                self._link.run(stop, self.uuid)
                 self._link.close()
             except StoreUnavailable as error:
                 logger.warning("could not say goodbye: %s", error)
         super().shutdown()
 
     def _registered(self, identity: Any) -> bool:
-        dialect = self._parts.database.dialect
-
-        def write(connection: Any) -> None:
-            if not is_live(connection, self.uuid):  # the COMMIT before this one may have passed
+        def write(connection: Any, dialect: Dialect) -> None:
+            if not is_live(connection, dialect, self.uuid):  # the COMMIT before this one may have passed
                 register(connection, dialect, identity)
 
         try:
@@ -178,5 +177,3 @@ def resident_mib() -> float:
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return pages * resource.getpagesize() / 2**20
-
-

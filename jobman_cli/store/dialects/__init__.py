@@ -14,7 +14,12 @@ from jobman_cli.store.dialects.sqlite import SQLite
 
 __all__ = ["Dialect", "Kind", "MySQL", "PostgreSQL", "SQLite", "dialect_for"]
 
-_DIALECTS: dict[str, type[Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL, "mysql": MySQL, "mariadb": MySQL}
+_DIALECTS: dict[str, type[Dialect]] = {
+    "sqlite": SQLite,
+    "postgresql": PostgreSQL,
+    "mysql": MySQL,
+    "mariadb": MySQL,
+}
 
 
 def dialect_for(backend: str) -> Dialect:

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery, bindparam, column, event, func, literal_column, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Subquery,
+    bindparam,
+    column,
+    event,
+    func,
+    literal_column,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.store.dialects.base import Dialect, Kind
@@ -75,8 +87,7 @@ class MySQL(Dialect):
 
     def is_deadlock(self, error: DBAPIError) -> bool:
         """A deadlock, or a lock not had within the server's patience."""
-        arguments = getattr(error.orig, "args", ())
-        return bool(arguments) and arguments[0] in (_DEADLOCK, _LOCK_WAIT)
+        return getattr(error.orig, "args", (None,))[:1] in ((_DEADLOCK,), (_LOCK_WAIT,))
 
     def lock_schema(self, connection: Connection) -> None:
         """A named lock of the connection; DDL commits, so a transaction's lock would not last."""

@@ -32,7 +32,7 @@ class PostgreSQL(Dialect):
     name = "postgresql"
 
     def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
-        """A process stopped inside a transaction must not block the others' rescue for longer than a lease."""
+        """A process stopped inside a transaction blocks the others' rescue no longer than a lease."""
         millis = int(lease * 1000)
         arguments = {
             "connect_timeout": 5,
@@ -59,7 +59,8 @@ class PostgreSQL(Dialect):
         """``jsonb_to_recordset``; times are read as UTC."""
         fields = ", ".join(f"{key} {_TYPES[kind]}" for key, kind in columns.items())
         values = ", ".join(
-            f"{key} AT TIME ZONE 'UTC' AS {key}" if kind is Kind.TIME else key for key, kind in columns.items()
+            f"{key} AT TIME ZONE 'UTC' AS {key}" if kind is Kind.TIME else key
+            for key, kind in columns.items()
         )
         # ROWS FROM … WITH ORDINALITY keeps the document's order.
         sql = (

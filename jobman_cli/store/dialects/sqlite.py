@@ -15,7 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery, bindparam, column, event, func, select, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Subquery,
+    bindparam,
+    column,
+    event,
+    func,
+    select,
+    text,
+)
 
 from jobman_cli.errors import ConfigurationError, StoreUnavailable
 from jobman_cli.store.dialects.base import Dialect, Kind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -60,7 +59,7 @@ def claim_ids(connection: Connection, dialect: Dialect, worker: str, ids: list[i
         The claims, in the order of ``ids``; who is missing was claimed, cancelled or never written.
     """
     rows = _by_ids(dialect)(connection, {"claimant": worker, "ids": dialect.id_list(ids)})
-    claims = {row[0]: Claim(*row) for row in rows}
+    claims = {row[0]: Claim(*tuple(row)) for row in rows}
     return [claims[id] for id in ids if id in claims]
 
 
@@ -77,14 +76,19 @@ def claim_line(
     Returns:
         The claims, in the line's order.
     """
-    values = {"claimant": worker, "line": queue, "most": limit, "after": after if after is not None else -(2**62)}
+    values = {
+        "claimant": worker,
+        "line": queue,
+        "most": limit,
+        "after": after if after is not None else -(2**62),
+    }
     rows = list(_by_line(dialect, "queued")(connection, values))
     if len(rows) < limit and after is None:
         rows += _by_line(dialect, "pending")(connection, values | {"most": limit - len(rows)})
-    return sorted((Claim(*row) for row in rows), key=lambda claim: (claim.rank, claim.id))
+    return sorted((Claim(*tuple(row)) for row in rows), key=lambda claim: (claim.rank, claim.id))
 
 
-def held(connection: Connection, worker: str) -> list[Claim]:
+def held(connection: Connection, dialect: Dialect, worker: str) -> list[Claim]:
     """The rows that run under a worker's name, locked: after a COMMIT whose answer was lost, they tell."""
     rows = connection.execute(
         select(*_COLUMNS)
@@ -92,7 +96,7 @@ def held(connection: Connection, worker: str) -> list[Claim]:
         .order_by(JOBS.c.id)
         .with_for_update()
     ).all()
-    return [Claim(*row) for row in rows]
+    return [Claim(*tuple(row)) for row in rows]
 
 
 @cache

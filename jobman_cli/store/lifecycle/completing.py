@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 from sqlmodel import Session
 
-from jobman_cli.errors import StoreUnavailable
+from jobman_cli.errors import AttemptLost, StoreUnavailable
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.finish import Finish, complete
@@ -25,13 +25,11 @@ class CompletingTransaction:
     worker: str
     claim: Claim
 
-    def commit(self, finish: Finish) -> bool:
+    def commit(self, finish: Finish) -> None:
         """Record the completion and commit, together with all that the session wrote.
 
-        Returns:
-            False when the fence refused: then nothing was written.
-
         Raises:
+            AttemptLost: when the fence refused: then nothing was written.
             StoreUnavailable: when the database is away and the row does not say that the commit happened.
         """
         with self.database.translated():
@@ -39,14 +37,13 @@ class CompletingTransaction:
             connection: Connection = self.session.connection()
             if complete(connection, self.database.dialect, self.worker, [finish]):
                 self.session.rollback()
-                return False
+                raise AttemptLost
         try:
             with self.database.translated():
                 self.session.commit()
         except StoreUnavailable:
             if not self._was_committed():
                 raise
-        return True
 
     def _was_committed(self) -> bool:
         """Ask the row, on another connection, after an answer to COMMIT that was lost."""

@@ -9,7 +9,20 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Double, Update, and_, bindparam, case, cast, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy import tuple_ as row_of
 
 from jobman_cli.core.outcome import Outcome, OutcomeKind
@@ -40,7 +53,9 @@ class Finish:
     progress: str | None = None
 
 
-def complete(connection: Connection, dialect: Dialect, worker: str, finishes: Sequence[Finish]) -> list[Finish]:
+def complete(
+    connection: Connection, dialect: Dialect, worker: str, finishes: Sequence[Finish]
+) -> list[Finish]:
     """Record completed attempts, all in one statement.
 
     Returns:
@@ -55,7 +70,9 @@ def complete(connection: Connection, dialect: Dialect, worker: str, finishes: Se
         return []
     # Which ones? What was recorded earlier under the same fence (its answer was lost) counts as well.
     pairs = [(finish.claim.id, finish.claim.claims) for finish in finishes]
-    done = and_(row_of(JOBS.c.id, JOBS.c.claims).in_(pairs), JOBS.c.worker_id == worker, JOBS.c.status == "completed")
+    done = and_(
+        row_of(JOBS.c.id, JOBS.c.claims).in_(pairs), JOBS.c.worker_id == worker, JOBS.c.status == "completed"
+    )
     ids = set(connection.execute(select(JOBS.c.id).where(done)).scalars())
     return [finish for finish in finishes if finish.claim.id not in ids]
 
@@ -102,9 +119,13 @@ def fail(connection: Connection, dialect: Dialect, worker: str, finish: Finish, 
             "exception": outcome.exception,
         },
     )
-    row = connection.execute(select(JOBS.c.status, JOBS.c.attribs, JOBS.c.tags).where(JOBS.c.id == claim.id)).one()
+    row = connection.execute(
+        select(JOBS.c.status, JOBS.c.attribs, JOBS.c.tags).where(JOBS.c.id == claim.id)
+    ).one()
     if row.status == "failed":
-        record_failed_job(connection, dialect, claim, row, outcome.exception or outcome.error_message or "", engine)
+        record_failed_job(
+            connection, dialect, claim, row, outcome.exception or outcome.error_message or "", engine
+        )
     return True
 
 

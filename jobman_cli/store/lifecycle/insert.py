@@ -62,7 +62,9 @@ class InLine:
     rank: int
 
 
-def insert_jobs(connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str]) -> list[InLine]:
+def insert_jobs(
+    connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str]
+) -> list[InLine]:
     """Write one row for each of ``attribs``, ``queued`` or (with a delay) ``scheduled``.
 
     Args:
@@ -162,7 +164,11 @@ def _insert(dialect: Dialect, delayed: bool, returning: tuple[Any, ...] | None) 
 
 
 def _insert_by_token(
-    connection: Connection, dialect: Dialect, delayed: bool, returning: tuple[Any, ...], values: dict[str, Any]
+    connection: Connection,
+    dialect: Dialect,
+    delayed: bool,
+    returning: tuple[Any, ...],
+    values: dict[str, Any],
 ) -> Sequence[Any]:
     """Where INSERT gives nothing back: mark the rows with a token, read them, take the mark off."""
     token = str(uuid4())
@@ -171,5 +177,3 @@ def _insert_by_token(
     rows = connection.execute(select(*returning).where(mine)).all()
     connection.execute(update(JOBS).where(mine).values(worker_id=None))
     return rows
-
-

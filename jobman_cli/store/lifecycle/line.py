@@ -5,7 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Update, bindparam, cast, literal_column, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Update,
+    bindparam,
+    cast,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from jobman_cli.core.clock import PRIORITY_STEP
 from jobman_cli.store.dialects import Dialect
@@ -35,7 +46,9 @@ def mark_pending(connection: Connection, dialect: Dialect, ids: list[int]) -> in
     return connection.execute(_mark_pending(dialect), {"ids": dialect.id_list(ids)}).rowcount
 
 
-def pending_jobs(connection: Connection, limit: int = BATCH, after: int = 0) -> list[InLine]:
+def pending_jobs(
+    connection: Connection, dialect: Dialect, after: int = 0, limit: int = BATCH
+) -> list[InLine]:
     """Rows that wait for a push, by id, above the id ``after``."""
     rows = connection.execute(
         select(JOBS.c.id, JOBS.c.queue, JOBS.c.rank)
@@ -87,4 +100,8 @@ def _mark_pending(dialect: Dialect) -> Update:
 
 @cache
 def _mark_queued(dialect: Dialect) -> Update:
-    return update(JOBS).where(dialect.one_of(JOBS.c.id, "ids"), JOBS.c.status == "pending").values(status="queued")
+    return (
+        update(JOBS)
+        .where(dialect.one_of(JOBS.c.id, "ids"), JOBS.c.status == "pending")
+        .values(status="queued")
+    )

@@ -13,7 +13,12 @@ from jobman_cli.store.tables import JOBS
 
 
 def tell(
-    connection: Connection, dialect: Dialect, worker: str, claim: Claim, logs: str | None, progress: str | None
+    connection: Connection,
+    dialect: Dialect,
+    worker: str,
+    claim: Claim,
+    logs: str | None,
+    progress: str | None,
 ) -> bool:
     """Store a running job's new log lines and progress (JSON text), under the fence.
 
@@ -21,7 +26,13 @@ def tell(
         True when somebody asked the job to stop.
     """
     if logs is not None or progress is not None:
-        values = {"job": claim.id, "claim": claim.claims, "teller": worker, "new_logs": logs, "new_progress": progress}
+        values = {
+            "job": claim.id,
+            "claim": claim.claims,
+            "teller": worker,
+            "new_logs": logs,
+            "new_progress": progress,
+        }
         connection.execute(_tell(dialect), values)
     asked = select(JOBS.c.cancel_requested_at).where(JOBS.c.id == claim.id, JOBS.c.claims == claim.claims)
     return connection.execute(asked).scalar() is not None

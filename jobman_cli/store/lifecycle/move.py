@@ -38,13 +38,17 @@ class Move:
             picked = pick.cte("picked")
             if dialect.name == "postgresql":
                 picked = picked.prefix_with("MATERIALIZED")
-            self._one = update(JOBS).where(JOBS.c.id.in_(select(picked.c.id))).values(values).returning(*returning)
+            self._one = (
+                update(JOBS).where(JOBS.c.id.in_(select(picked.c.id))).values(values).returning(*returning)
+            )
             return
         these = JOBS.c.id.in_(bindparam("picked", expanding=True))
         self._update = update(JOBS).where(these).values(values)
         self._read = select(*returning).where(these)
 
-    def __call__(self, connection: Connection, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+    def __call__(
+        self, connection: Connection, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
         """Move the rows.
 
         Returns:

@@ -26,7 +26,9 @@ def release(connection: Connection, dialect: Dialect, worker: str, claims: Seque
         return []
     given = compact_json([{"id": claim.id, "claims": claim.claims} for claim in claims])
     rows = _release(dialect)(connection, {"holder": worker, "given": given})
-    return sorted((InLine(row.id, row.queue, row.rank) for row in rows if row.status == "queued"), key=lambda r: r.rank)
+    return sorted(
+        (InLine(row.id, row.queue, row.rank) for row in rows if row.status == "queued"), key=lambda r: r.rank
+    )
 
 
 def release_all(connection: Connection, dialect: Dialect, worker: str) -> list[InLine]:

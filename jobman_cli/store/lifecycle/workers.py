@@ -58,7 +58,7 @@ def heartbeat(connection: Connection, dialect: Dialect, supervisor: str) -> int:
     return connection.execute(update(WORKERS).where(*mine).values(heartbeat_at=dialect.now())).rowcount
 
 
-def is_live(connection: Connection, worker: str) -> bool:
+def is_live(connection: Connection, dialect: Dialect, worker: str) -> bool:
     """True while a worker's row is there and was not given up."""
     found = select(WORKERS.c.uuid).where(WORKERS.c.uuid == worker, WORKERS.c.state == "running")
     return connection.execute(found).first() is not None

@@ -5,6 +5,8 @@ Revision: 0001
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql, postgresql
@@ -21,7 +23,7 @@ TIME = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "
 NAME = sa.String(190)
 UUID = sa.String(36)
 STATE = sa.String(16)
-MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
 def upgrade() -> None:
@@ -45,7 +47,7 @@ def downgrade() -> None:
         op.drop_table(table)
 
 
-def _id() -> sa.Column:
+def _id() -> sa.Column[Any]:
     return sa.Column("id", BIGINT, primary_key=True, autoincrement=True)
 
 
@@ -87,7 +89,9 @@ def _jobmans() -> None:
         sqlite_autoincrement=True,
         **MYSQL,
     )
-    _partial("ix_jobmans_line", "jobmans", ["queue", "status", "rank", "id"], "status IN ('pending', 'queued')")
+    _partial(
+        "ix_jobmans_line", "jobmans", ["queue", "status", "rank", "id"], "status IN ('pending', 'queued')"
+    )
     _partial("ix_jobmans_due", "jobmans", ["status", "available_at"], "status = 'scheduled'")
     _partial("ix_jobmans_running", "jobmans", ["worker_id", "status"], "status = 'running'")
     op.create_index("ix_jobmans_status", "jobmans", ["status", "id"])

@@ -17,7 +17,7 @@ from jobman_cli.settings import Settings, load_settings
 if TYPE_CHECKING:
     from jobman_cli.engine.protocol import Engine
     from jobman_cli.hooks.registry import Registry
-    from jobman_cli.operations.parts import Parts
+    from jobman_cli.operations.parts import Parts, Records
     from jobman_cli.store.database import Database
     from jobman_cli.store.tables import Job
 
@@ -94,6 +94,13 @@ class Jobman:
         from jobman_cli.operations.parts import Parts
 
         return Parts(self.settings, self.registry, self.database, self.engine)
+
+    @cached_property
+    def records(self) -> Records:
+        """What looks work with; it loads no plugin."""
+        from jobman_cli.operations.parts import Records
+
+        return Records(self.settings, self.database)
 
     def dispatch(
         self,
@@ -175,7 +182,7 @@ class Jobman:
         """
         from jobman_cli.operations.look import wait
 
-        return wait(self.parts, job if isinstance(job, int) else int(job.id or 0), timeout, follow)
+        return wait(self.records, job if isinstance(job, int) else int(job.id or 0), timeout, follow)
 
     def close(self) -> None:
         """Close connections."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from jobman_cli.core.states import FINAL
 from jobman_cli.errors import JobNotFound
-from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.parts import Parts, Records
 from jobman_cli.store.queries import (
     JobFilter,
     find_job,
@@ -22,7 +22,7 @@ from jobman_cli.store.tables import Attempt, Job, Worker
 SHORT, LONG = 0.02, 0.5
 
 
-def show(parts: Parts, job_id: int) -> Job:
+def show(parts: Parts | Records, job_id: int) -> Job:
     """One job's row.
 
     Raises:
@@ -34,28 +34,31 @@ def show(parts: Parts, job_id: int) -> Job:
     return job
 
 
-def show_many(parts: Parts, ids: Sequence[int]) -> list[Job]:
+def show_many(parts: Parts | Records, ids: Sequence[int]) -> list[Job]:
     """The rows of some ids, in id order; ids without a row are left out."""
     return parts.database.read(find_jobs, ids)
 
 
-def attempts(parts: Parts, job_id: int) -> list[Attempt]:
+def attempts(parts: Parts | Records, job_id: int) -> list[Attempt]:
     """A job's attempts that did not complete, the first one first."""
     return parts.database.read(list_attempts, job_id)
 
 
-def jobs(parts: Parts, wanted: JobFilter, limit: int = 50) -> list[Job]:
+def jobs(parts: Parts | Records, wanted: JobFilter, limit: int = 50) -> list[Job]:
     """A page of jobs, the newest first."""
     return parts.database.read(list_jobs, wanted, limit)
 
 
-def workers(parts: Parts) -> list[Worker]:
+def workers(parts: Parts | Records) -> list[Worker]:
     """The workers that are believed to live."""
     return parts.database.read(live_workers, parts.settings.lease)
 
 
 def wait(
-    parts: Parts, job_id: int, timeout: float | None = None, follow: Callable[[Job], None] | None = None
+    parts: Parts | Records,
+    job_id: int,
+    timeout: float | None = None,
+    follow: Callable[[Job], None] | None = None,
 ) -> Job:
     """Wait until a job is completed, failed or cancelled.
 

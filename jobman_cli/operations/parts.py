@@ -11,6 +11,14 @@ from jobman_cli.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """What a look needs: reading rows imports no plugin and no engine."""
+
+    settings: Settings
+    database: Database
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """One application's settings, job types, database and queue."""
 

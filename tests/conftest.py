@@ -18,6 +18,7 @@ from processes import JobmanProcess
 from processes import start_jobman as start_process
 from servers import DatabaseServer, MariaDBServer, PostgresServer, RedisServer, Server, ServerUnavailable
 
+pytest_plugins = ["rig"]
 DATABASES = ("sqlite", "postgresql", "mariadb")
 ENGINES = ("database", "redis")
 S = TypeVar("S", bound=Server)

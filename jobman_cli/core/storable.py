@@ -1,7 +1,7 @@
 """What PostgreSQL's, MySQL's and SQLite's JSON can all hold.
 
 Each of them refuses something else, or changes it silently: NUL characters and lone surrogates
-(PostgreSQL), more than 100 levels (MySQL), NaN and integers beyond 64 bits (all, in their own ways). So
+(PostgreSQL), more than 31 levels (MariaDB; 100 in MySQL), NaN and integers beyond 64 bits (all, in their own ways). So
 the narrowest rule holds everywhere, and is checked before a row is written.
 """
 
@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-#: Objects and arrays inside one another; the attribs themselves are the first level.
-MAX_DEPTH = 100
+#: Objects and arrays inside one another; the attribs themselves are the first level. MariaDB's JSON_VALID,
+#: which its JSON columns carry as a CHECK, refuses the 32nd.
+MAX_DEPTH = 31
 
 #: The largest integer, and without its sign the smallest.
 MAX_INTEGER = 2**63 - 1

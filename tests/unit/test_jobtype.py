@@ -351,7 +351,7 @@ circle.append(circle)
         pytest.param(10**5000, "64 bits", id="huge"),
         (b"\xff", "value"),
         (Opaque(), "value"),
-        (nest(101), "levels"),
+        (nest(MAX_DEPTH + 1), "levels"),
         (nest(100_000), "levels"),
         (circle, "levels"),
         ({math.inf}, "finite"),

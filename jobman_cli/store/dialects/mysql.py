@@ -45,12 +45,10 @@ class MySQL(Dialect):
     def prepare(self, engine: Engine) -> None:
         """MariaDB can end a transaction whose client is frozen; MySQL cannot."""
 
-        @event.listens_for(engine, "first_connect")
-        def learn(_dbapi: Any, _record: Any) -> None:
-            self.insert_returning = bool(getattr(engine.dialect, "insert_returning", False))
-
         @event.listens_for(engine, "connect")
         def settle(dbapi: Any, _record: Any) -> None:
+            # SQLAlchemy has asked the server by now; at `first_connect` it has not.
+            self.insert_returning = bool(getattr(engine.dialect, "insert_returning", False))
             with dbapi.cursor() as cursor:
                 cursor.execute("SET SESSION time_zone = '+00:00'")
                 if "mariadb" in str(dbapi.get_server_info()).lower():

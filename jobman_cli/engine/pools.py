@@ -57,5 +57,5 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> ConnectionPool:
     if credentials:
         given |= {"username": unquote(user) or None, "password": unquote(password) or None}
     timeouts = {key: value for key, value in options.items() if key.startswith("socket")}
-    sentinel = Sentinel(servers, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call] - redis-py's
-    return SentinelConnectionPool(master, sentinel, **given)  # type: ignore[no-untyped-call] - redis-py's
+    sentinel = Sentinel(servers, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]  # redis-py
+    return SentinelConnectionPool(master, sentinel, **given)  # type: ignore[no-untyped-call]  # redis-py

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, text, type_coerce
 
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.tables import (
     ATTEMPTS,
     FAILED_JOBS,
+    IN_LINE,
     JOBS,
     WORKERS,
     Attempt,
@@ -21,19 +23,47 @@ from jobman_cli.store.tables import (
     Worker,
 )
 
+#: Counting a place in the line stops here.
+FAR = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs; None leaves a question open.
+    """Which jobs; None (or empty) leaves a question open.
 
     Attributes:
-        before: Only ids below this one: the next page.
+        statuses: Any of these.
+        error: Text that the last error message holds, whatever the case.
+        since: Made at or after this moment.
+        until: Made before this moment.
+        before: Only ids below this one: the next page of a list that begins with the newest.
     """
 
-    status: str | None = None
+    statuses: tuple[str, ...] = ()
     type: str | None = None
     queue: str | None = None
+    tag: str | None = None
+    error: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFilter:
+    """Which ``failed_jobs`` rows; None leaves a question open.
+
+    Attributes:
+        failed_before: Failed before this moment.
+        before: Only ids below this one: the next page of a list that begins with the newest.
+        upto: Only ids up to this one.
+    """
+
+    queue: str | None = None
+    type: str | None = None
+    failed_before: datetime | None = None
+    before: int | None = None
+    upto: int | None = None
 
 
 def find_job(connection: Connection, dialect: Dialect, job_id: int) -> Job | None:
@@ -50,17 +80,33 @@ def find_jobs(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> l
 
 def list_jobs(connection: Connection, dialect: Dialect, wanted: JobFilter, limit: int) -> list[Job]:
     """A page of jobs, the newest first."""
-    query = select(JOBS).order_by(JOBS.c.id.desc()).limit(limit)
-    for column, value in (
-        (JOBS.c.status, wanted.status),
-        (JOBS.c.type, wanted.type),
-        (JOBS.c.queue, wanted.queue),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.before is not None:
-        query = query.where(JOBS.c.id < wanted.before)
+    query = _narrow(select(JOBS), dialect, wanted).order_by(JOBS.c.id.desc()).limit(limit)
     return [Job(**row) for row in connection.execute(query).mappings()]
+
+
+def job_ids(connection: Connection, dialect: Dialect, wanted: JobFilter, after: int, limit: int) -> list[int]:
+    """Ids of the jobs that match, ascending, above ``after``."""
+    query = _narrow(select(JOBS.c.id), dialect, wanted).where(JOBS.c.id > after)
+    return list(connection.execute(query.order_by(JOBS.c.id).limit(limit)).scalars())
+
+
+def count_jobs(connection: Connection, dialect: Dialect, wanted: JobFilter) -> int:
+    """How many jobs match."""
+    query = select(func.count()).select_from(JOBS)
+    number: int = connection.execute(_narrow(query, dialect, wanted)).scalar_one()
+    return number
+
+
+def place_in_line(connection: Connection, dialect: Dialect, job: Job) -> int:
+    """How many jobs of its line come before a waiting job; counted up to ``FAR``."""
+    ahead = and_(JOBS.c.rank == job.rank, JOBS.c.id < job.id)
+    first = (
+        select(JOBS.c.id)
+        .where(JOBS.c.queue == job.queue, text(IN_LINE), or_(JOBS.c.rank < job.rank, ahead))
+        .limit(FAR)
+        .subquery()
+    )
+    return connection.execute(select(func.count()).select_from(first)).scalar_one()
 
 
 def list_attempts(connection: Connection, dialect: Dialect, job_id: int) -> list[Attempt]:
@@ -69,21 +115,84 @@ def list_attempts(connection: Connection, dialect: Dialect, job_id: int) -> list
     return [Attempt(**row) for row in connection.execute(query).mappings()]
 
 
-def find_failed_job(connection: Connection, dialect: Dialect, job_id: int) -> FailedJob | None:
-    """A job's ``failed_jobs`` row."""
-    query = select(FAILED_JOBS).where(FAILED_JOBS.c.jobman_id == job_id).order_by(FAILED_JOBS.c.id.desc())
-    row = connection.execute(query).mappings().first()
-    return None if row is None else FailedJob(**row)
+def find_failed(
+    connection: Connection, dialect: Dialect, ids: Sequence[int], uuids: Sequence[str]
+) -> list[FailedJob]:
+    """The ``failed_jobs`` rows of some ids or uuids, in id order."""
+    query = select(FAILED_JOBS).where(or_(FAILED_JOBS.c.id.in_(ids), FAILED_JOBS.c.uuid.in_(uuids)))
+    rows = connection.execute(query.order_by(FAILED_JOBS.c.id)).mappings()
+    return [FailedJob(**row) for row in rows]
+
+
+def list_failed(
+    connection: Connection, dialect: Dialect, wanted: FailedFilter, limit: int
+) -> list[FailedJob]:
+    """A page of ``failed_jobs``, the newest first."""
+    query = _narrow_failed(select(FAILED_JOBS), wanted).order_by(FAILED_JOBS.c.id.desc()).limit(limit)
+    return [FailedJob(**row) for row in connection.execute(query).mappings()]
+
+
+def failed_ids(
+    connection: Connection, dialect: Dialect, wanted: FailedFilter, after: int, limit: int
+) -> list[int]:
+    """Ids of the ``failed_jobs`` rows that match, ascending, above ``after``."""
+    query = _narrow_failed(select(FAILED_JOBS.c.id), wanted).where(FAILED_JOBS.c.id > after)
+    return list(connection.execute(query.order_by(FAILED_JOBS.c.id).limit(limit)).scalars())
+
+
+def count_failed(connection: Connection, dialect: Dialect, wanted: FailedFilter) -> tuple[int, int]:
+    """How many ``failed_jobs`` rows match, and the highest id among them (0 when there is none)."""
+    query = _narrow_failed(select(func.count(), func.coalesce(func.max(FAILED_JOBS.c.id), 0)), wanted)
+    number, highest = connection.execute(query).one()
+    return number, highest
 
 
 def live_workers(connection: Connection, dialect: Dialect, lease: float) -> list[Worker]:
     """Workers whose last sign of life is younger than the lease (seconds), by the database's clock."""
     query = select(WORKERS).where(WORKERS.c.state == "running").order_by(WORKERS.c.started_at)
     rows = [Worker(**row) for row in connection.execute(query).mappings()]
-    current = database_now(connection, dialect)
-    return [row for row in rows if row.heartbeat_at and row.heartbeat_at > current - timedelta(seconds=lease)]
+    oldest = database_now(connection, dialect) - timedelta(seconds=lease)
+    return [row for row in rows if row.heartbeat_at and row.heartbeat_at > oldest]
 
 
 def database_now(connection: Connection, dialect: Dialect) -> datetime:
     """The database's clock."""
     return connection.execute(select(type_coerce(dialect.now(), UTCDateTime()))).scalar_one()
+
+
+def _narrow(query: Select[Any], dialect: Dialect, wanted: JobFilter) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = []
+    if len(wanted.statuses) == 1:
+        conditions.append(JOBS.c.status == wanted.statuses[0])
+    elif wanted.statuses:
+        conditions.append(JOBS.c.status.in_(wanted.statuses))
+    if wanted.type is not None:
+        conditions.append(JOBS.c.type == wanted.type)
+    if wanted.queue is not None:
+        conditions.append(JOBS.c.queue == wanted.queue)
+    if wanted.tag is not None:
+        conditions.append(dialect.has_item(JOBS.c.tags, wanted.tag))
+    if wanted.error is not None:
+        conditions.append(JOBS.c.error_message.icontains(wanted.error, autoescape=True))
+    if wanted.since is not None:
+        conditions.append(JOBS.c.created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(JOBS.c.created_at < wanted.until)
+    if wanted.before is not None:
+        conditions.append(JOBS.c.id < wanted.before)
+    return query.where(*conditions)
+
+
+def _narrow_failed(query: Select[Any], wanted: FailedFilter) -> Select[Any]:
+    if wanted.queue is not None:
+        query = query.where(FAILED_JOBS.c.queue == wanted.queue)
+    if wanted.type is not None:
+        of_type = select(JOBS.c.id).where(JOBS.c.id == FAILED_JOBS.c.jobman_id, JOBS.c.type == wanted.type)
+        query = query.where(of_type.exists())
+    if wanted.failed_before is not None:
+        query = query.where(FAILED_JOBS.c.failed_at < wanted.failed_before)
+    if wanted.before is not None:
+        query = query.where(FAILED_JOBS.c.id < wanted.before)
+    if wanted.upto is not None:
+        query = query.where(FAILED_JOBS.c.id <= wanted.upto)
+    return query

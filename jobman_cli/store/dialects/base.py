@@ -69,6 +69,10 @@ class Dialect:
         """JSON text as the type of a JSON column."""
         return text
 
+    def has_item(self, column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
+        """The JSON list in ``column`` holds the text ``item``."""
+        raise NotImplementedError
+
     def change_counter(self, connection: Connection) -> int | None:
         """A number that moves when another connection has written; None where that costs a round trip."""
         return None

@@ -83,6 +83,10 @@ class MySQL(Dialect):
         """As it is."""
         return ids
 
+    def has_item(self, column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
+        """``JSON_CONTAINS``."""
+        return func.json_contains(column, func.json_quote(item)) == 1
+
     def is_deadlock(self, error: DBAPIError) -> bool:
         """A deadlock, or a lock not had within the server's patience."""
         return getattr(error.orig, "args", (None,))[:1] in ((_DEADLOCK,), (_LOCK_WAIT,))

@@ -82,6 +82,10 @@ class PostgreSQL(Dialect):
         """A cast."""
         return cast(text, JSONB)
 
+    def has_item(self, column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
+        """JSONB's containment."""
+        return cast(column, JSONB).contains([item])
+
     def is_deadlock(self, error: DBAPIError) -> bool:
         """SQLSTATE 40P01, 40001."""
         return getattr(error.orig, "sqlstate", None) in ("40P01", "40001")

@@ -78,6 +78,11 @@ class SQLite(Dialect):
         driver: Any = connection.connection.driver_connection
         return int(driver.execute("PRAGMA data_version").fetchone()[0])
 
+    def has_item(self, column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
+        """A look through the list."""
+        items = func.json_each(column).table_valued("value")
+        return select(items.c.value).where(items.c.value == item).exists()
+
     def now(self) -> ColumnElement[Any]:
         """The host's clock."""
         return func.jobman_now()

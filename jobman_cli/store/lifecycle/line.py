@@ -59,6 +59,17 @@ def pending_jobs(
     return _rows(rows)
 
 
+def queued_jobs(connection: Connection, dialect: Dialect, after: int = 0, limit: int = BATCH) -> list[InLine]:
+    """Rows that are to be in their lines, by id, above the id ``after``."""
+    rows = connection.execute(
+        select(JOBS.c.id, JOBS.c.queue, JOBS.c.rank)
+        .where(JOBS.c.status == "queued", JOBS.c.id > after)
+        .order_by(JOBS.c.id)
+        .limit(limit)
+    ).all()
+    return _rows(rows)
+
+
 def mark_queued(connection: Connection, dialect: Dialect, ids: list[int]) -> int:
     """Say that ``pending`` rows have been pushed; called after the push, never before.
 

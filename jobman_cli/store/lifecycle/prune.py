@@ -1,0 +1,121 @@
+"""Delete: old jobs with all that belongs to them, and ``failed_jobs`` rows that nobody wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
+
+from jobman_cli.core.states import FINAL
+from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS
+
+_FINISHED = sorted(status.value for status in FINAL)
+
+#: Called with each row that is about to go: the table's name and the row. It returns when they are safe.
+Archive = Callable[[list[tuple[str, dict[str, Any]]]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a batch ended: the next one begins behind it."""
+
+    created_at: datetime
+    id: int
+
+
+def prune_batch(
+    connection: Connection,
+    dialect: Dialect,
+    before: datetime,
+    after: Mark | None,
+    limit: int,
+    unfinished: bool,
+    archive: Archive | None,
+) -> tuple[int, Mark | None]:
+    """Delete one batch of jobs made before ``before``, oldest first.
+
+    Args:
+        unfinished: Also those that are not finished; running ones stay all the same.
+        archive: Given the rows, inside the transaction, before they are deleted.
+
+    Returns:
+        How many jobs were deleted, and the mark for the next batch; None when this was the last.
+    """
+    query = select(JOBS.c.id, JOBS.c.created_at).where(JOBS.c.created_at < before, _prunable(unfinished))
+    if after is not None:
+        further = and_(JOBS.c.created_at == after.created_at, JOBS.c.id > after.id)
+        query = query.where(
+            JOBS.c.created_at >= after.created_at, or_(JOBS.c.created_at > after.created_at, further)
+        )
+    found = connection.execute(query.order_by(JOBS.c.created_at, JOBS.c.id).limit(limit)).all()
+    if not found:
+        return 0, None
+    ids = sorted(row.id for row in found)
+    deleted = _delete_jobs(connection, dialect, ids, unfinished, archive)
+    last = found[-1]
+    return deleted, Mark(last.created_at, last.id) if len(found) == limit else None
+
+
+def count_old(connection: Connection, dialect: Dialect, before: datetime) -> tuple[int, int, list[int]]:
+    """Jobs made before a moment: how many are finished, how many are not, and the first finished ids."""
+    old = JOBS.c.created_at < before
+    finished = JOBS.c.status.in_(_FINISHED)
+    query = select(func.count()).select_from(JOBS)
+    done = connection.execute(query.where(old, finished)).scalar_one()
+    kept = connection.execute(query.where(old, ~finished)).scalar_one()
+    first = select(JOBS.c.id).where(old, finished).order_by(JOBS.c.created_at, JOBS.c.id).limit(10)
+    return done, kept, list(connection.execute(first).scalars())
+
+
+def forget_failed(connection: Connection, dialect: Dialect, failed_ids: Sequence[int]) -> int:
+    """Drop ``failed_jobs`` rows; their jobs stay ``failed``.
+
+    Returns:
+        How many.
+    """
+    return connection.execute(delete(FAILED_JOBS).where(FAILED_JOBS.c.id.in_(failed_ids))).rowcount
+
+
+def _prunable(unfinished: bool) -> ColumnElement[bool]:
+    return JOBS.c.status != "running" if unfinished else JOBS.c.status.in_(_FINISHED)
+
+
+def _delete_jobs(
+    connection: Connection, dialect: Dialect, ids: list[int], unfinished: bool, archive: Archive | None
+) -> int:
+    """Lock, archive, delete. The status is asked again: a job may have been requeued meanwhile."""
+    these = and_(dialect.one_of(JOBS.c.id, "ids"), _prunable(unfinished))
+    given = {"ids": dialect.id_list(ids)}
+    if archive is None and dialect.update_returning:
+        gone = connection.execute(delete(JOBS).where(these).returning(JOBS.c.id), given).scalars().all()
+        _delete_belonging(connection, dialect, gone)
+        return len(gone)
+    locked = select(JOBS).where(these).order_by(JOBS.c.id).with_for_update()
+    jobs = [dict(row) for row in connection.execute(locked, given).mappings()]
+    gone = [job["id"] for job in jobs]
+    if archive is not None and gone:
+        archive([("jobmans", job) for job in jobs] + _read_belonging(connection, dialect, gone))
+    _delete_belonging(connection, dialect, gone)
+    connection.execute(delete(JOBS).where(dialect.one_of(JOBS.c.id, "ids")), {"ids": dialect.id_list(gone)})
+    return len(gone)
+
+
+def _read_belonging(
+    connection: Connection, dialect: Dialect, ids: Sequence[int]
+) -> list[tuple[str, dict[str, Any]]]:
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for table in (ATTEMPTS, FAILED_JOBS):
+        query = select(table).where(dialect.one_of(table.c.jobman_id, "ids")).order_by(table.c.id)
+        found = connection.execute(query, {"ids": dialect.id_list(list(ids))}).mappings()
+        rows += [(table.name, dict(row)) for row in found]
+    return rows
+
+
+def _delete_belonging(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> None:
+    for table in (ATTEMPTS, FAILED_JOBS):
+        theirs = delete(table).where(dialect.one_of(table.c.jobman_id, "ids"))
+        connection.execute(theirs, {"ids": dialect.id_list(list(ids))})

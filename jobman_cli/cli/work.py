@@ -20,16 +20,19 @@ class WorkerType(StrEnum):
     THREAD = "thread"
 
 
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--queue",
+        metavar="NAME",
+        help="A queue to serve; repeat it for more, in order. [default: those of `supervisors: default`]",
+    ),
+]
+
+
 def run_worker(
     ctx: typer.Context,
-    queue: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--queue",
-            metavar="NAME",
-            help="A queue to serve; repeat it for more, in order. [default: those of `supervisors: default`]",
-        ),
-    ] = None,
+    queue: Queues = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="How many workers.")
     ] = 1,

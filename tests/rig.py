@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,7 +103,8 @@ class LostLink(Link):
     """A link whose transactions can be told how to fail.
 
     `plan` is read one word a transaction: `away` (nothing was sent), `before` (it broke before the
-    COMMIT), `after` (the COMMIT passed and its answer was lost), or None (all is well).
+    COMMIT), `after` (the COMMIT passed and its answer was lost), `late` (the same, but the server is not
+    done with it when the answer is missed), or None (all is well).
     """
 
     def __init__(self, database: Database) -> None:
@@ -116,6 +118,12 @@ class LostLink(Link):
         word = self.plan.pop(0) if self.plan else None
         if word == "away":
             raise StoreUnavailable("away")
+        if word == "late":
+            connection = self.database.engine.connect()
+            transaction = connection.begin()
+            yield connection
+            threading.Timer(0.1, lambda: (transaction.commit(), connection.close())).start()
+            raise StoreUnavailable("nobody waited for the answer to COMMIT")
         with super().transaction() as connection:
             yield connection
             if word == "before":

@@ -1,8 +1,8 @@
 """What PostgreSQL's, MySQL's and SQLite's JSON can all hold.
 
 Each of them refuses something else, or changes it silently: NUL characters and lone surrogates
-(PostgreSQL), more than 31 levels (MariaDB; 100 in MySQL), NaN and integers beyond 64 bits (all, in their own ways). So
-the narrowest rule holds everywhere, and is checked before a row is written.
+(PostgreSQL), more than 31 levels (MariaDB; 100 in MySQL), NaN and integers beyond 64 bits (all, in their
+own ways). So the narrowest rule holds everywhere, and is checked before a row is written.
 """
 
 from __future__ import annotations

@@ -156,11 +156,12 @@ class Turn:
         released = self._recorder.write(connection, dialect, finishes)
         if ticket is None:
             return [], released
-        claims: list[Claim] = []
+        claims = self._receiver.claim(connection, self._worker, ticket)
         if doubt:  # the COMMIT before this one may have passed, and its claims with it
-            aside = self._hand.aside()
-            claims = [claim for claim in held(connection, dialect, self._worker) if claim.id not in aside]
-        return claims + self._receiver.claim(connection, self._worker, ticket), released
+            # Asked after the claim, which waits for that transaction should it still be on its way.
+            known = self._hand.aside().union(claim.id for claim in claims)
+            claims = [c for c in held(connection, dialect, self._worker) if c.id not in known] + claims
+        return claims, released
 
     def _run(self, claims: list[Claim]) -> int:
         """Run what was claimed: the short ones in a row, at most one other, alone and last."""

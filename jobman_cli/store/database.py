@@ -147,8 +147,12 @@ class Database:
                 with begin() as connection:
                     return work(connection, self.dialect, *arguments)
             except DBAPIError as error:
-                if tried == DEADLOCK_TRIES or not self.dialect.is_deadlock(error):
+                if not self.dialect.is_deadlock(error):
                     raise
+                if tried == DEADLOCK_TRIES:  # a worker waits then, and keeps what it holds
+                    raise StoreUnavailable(
+                        f"the database let {tried} transactions end in deadlocks"
+                    ) from error
                 time.sleep(random.uniform(0, 0.01 * 2**tried))  # noqa: S311 - jitter
         raise AssertionError("unreachable")
 

@@ -41,6 +41,11 @@ from jobman_cli.store.tables import JOBS
 
 NEW = NewJob("noop", "default", 0, 1, None)
 SOON = timedelta(seconds=20)
+#: What a job that never ran has not got.
+NOT_YET = (
+    *("worker_id", "unique_key", "progress", "logs", "error_message", "exception", "completed_code"),
+    *("available_at", "started_at", "completed_at", "failed_at", "cancel_requested_at"),
+)
 
 
 def claim(store: Database, worker: str, *ids: int) -> list[Claim]:
@@ -66,17 +71,7 @@ class TestInsert:
         assert (row.status, row.attempts, row.claims, row.rescues) == ("queued", 0, 0, 0)
         assert row.attribs == {"to": "Ada", "deep": [1, {"x": None}]}
         assert row.tags == ["a", "b"]
-        for column in [
-            "worker_id",
-            "unique_key",
-            "progress",
-            "logs",
-            "error_message",
-            "exception",
-            "completed_code",
-        ]:
-            assert getattr(row, column) is None
-        for column in ["available_at", "started_at", "completed_at", "failed_at", "cancel_requested_at"]:
+        for column in NOT_YET:
             assert getattr(row, column) is None
         for moment in (row.created_at, row.queued_at):
             assert moment.tzinfo is UTC

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, null, select, text
+from sqlalchemy import tuple_ as row_of
 
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect, Kind
@@ -14,6 +15,8 @@ from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.move import Move
 from jobman_cli.store.tables import JOBS, RUNNING
+
+_PLACE = (JOBS.c.id, JOBS.c.queue, JOBS.c.rank, JOBS.c.status)
 
 
 def release(connection: Connection, dialect: Dialect, worker: str, claims: Sequence[Claim]) -> list[InLine]:
@@ -26,6 +29,11 @@ def release(connection: Connection, dialect: Dialect, worker: str, claims: Seque
         return []
     given = compact_json([{"id": claim.id, "claims": claim.claims} for claim in claims])
     rows = _release(dialect)(connection, {"holder": worker, "given": given})
+    if len(rows) < len(claims):
+        # What was released earlier, and its answer lost, is pushed again: twice is as good as once.
+        pairs = [(claim.id, claim.claims) for claim in claims]
+        waits = select(*_PLACE).where(row_of(JOBS.c.id, JOBS.c.claims).in_(pairs), JOBS.c.status == "queued")
+        rows = connection.execute(waits).all()
     return sorted(
         (InLine(row.id, row.queue, row.rank) for row in rows if row.status == "queued"), key=lambda r: r.rank
     )
@@ -71,4 +79,4 @@ def _back(dialect: Dialect, pick: Select[Any]) -> Move:
         "worker_id": null(),
         "started_at": null(),
     }
-    return Move(dialect, pick, values, (JOBS.c.id, JOBS.c.queue, JOBS.c.rank, JOBS.c.status))
+    return Move(dialect, pick, values, _PLACE)

@@ -59,6 +59,8 @@ def _report_usage(error: Any) -> int:
     message = str(error.format_message()).replace("\n\t", " ").replace("\n", " ").rstrip(".")
     if getattr(error, "option_name", None) in _GLOBAL:
         advice = f"`{error.option_name}` stands before the command: jobman {error.option_name} … COMMAND"
+    elif path == "jobman try" and hasattr(error, "option_name"):
+        advice = "Options follow the type: jobman try TYPE [OPTIONS]."
     else:
         advice = f"See `{path} --help`."
     talk.complain(message[:1].lower() + message[1:], advice)

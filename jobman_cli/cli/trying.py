@@ -38,11 +38,6 @@ class TypeGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As Typer's, but an unknown type names the nearest one."""
-        if args[0].startswith("-"):
-            raise UsageError(
-                f"{args[0]!r} stands before the job type",
-                hint="Options follow the type: jobman try TYPE [OPTIONS].",
-            )
         if not ctx.resilient_parsing:
             jobman_of(ctx).registry.find(args[0])
         return super().resolve_command(ctx, args)

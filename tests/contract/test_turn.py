@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -131,7 +132,7 @@ class TestPace:
         ran = [worker.turn.take(wait=0) for _ in range(6)]
         assert ran[0] == 1
         assert sum(ran) <= 40
-        assert all(after <= 2 * before for before, after in zip(ran, ran[1:], strict=False))
+        assert all(after <= 2 * before for before, after in pairwise(ran))
 
     @ONE_OF_EACH
     def test_slow_jobs_are_claimed_one_by_one(self, rig: Rig) -> None:
@@ -400,7 +401,7 @@ class TestLostAnswers:
         assert statuses(rig.store, ids) == ["completed", "queued"]
         assert rig.engine.missing([place(rig.store, ids[1])]) == []
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("seed", range(2))
     def test_a_stormy_day(self, rig: Rig, seed: int, monkeypatch: Any) -> None:
         """Whatever breaks and when: each job runs once, each end is recorded once, nothing is left."""
         monkeypatch.setattr(Turn, "_jitter", lambda _self: 0.0)

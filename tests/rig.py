@@ -34,6 +34,7 @@ from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import new_uuid
 from jobman_cli.runtime.pace import MOST, Pace
+from jobman_cli.runtime.page import Page
 from jobman_cli.runtime.runner import Gate, Runner
 from jobman_cli.runtime.worker import Turn
 from jobman_cli.settings import Settings
@@ -191,6 +192,7 @@ class Bench:
             self.pace,
             self._pause,
             lambda: self.stopping,
+            Page(),
         )
 
     def _pause(self, seconds: float) -> bool:

@@ -26,6 +26,7 @@ class DatabaseQueue:
     """Pushing is nothing to do: a row that is ``queued`` is in the line."""
 
     name = "database"
+    has_lines = False
 
     def __init__(self, name: str) -> None:
         self.huey: Any = JobmanHuey(name, storage_class=BlackHoleStorage)
@@ -40,6 +41,14 @@ class DatabaseQueue:
     def missing(self, rows: Sequence[InLine]) -> list[InLine]:
         """None: the row is its own message."""
         return []
+
+    def head(self, queue: str) -> tuple[int, int] | None:
+        """The rows tell."""
+        return None
+
+    def begin_rebuild(self) -> None:
+        """Nothing can be lost."""
+        return
 
     def size(self, queue: str) -> int | None:
         """The rows tell."""

@@ -48,16 +48,30 @@ class Receiver(Protocol):
         ...
 
 
+class Rebuilding(Protocol):
+    """A rebuild that this process owns, for as long as it renews it."""
+
+    def renew(self) -> bool:
+        """Own it for some seconds more; False when it is somebody else's by now."""
+        ...
+
+    def finish(self) -> bool:
+        """Say that the lines are whole, unless it is somebody else's by now: then False."""
+        ...
+
+
 class Engine(Protocol):
     """Lines of job ids.
 
     Attributes:
+        has_lines: False when the table is the line, and nothing can differ from it.
         name: ``database`` or ``redis``; stands in ``failed_jobs.connection``.
         huey: The Huey instance whose consumer runs the workers.
     """
 
     name: str
     huey: Any
+    has_lines: bool
 
     def push(self, rows: Sequence[InLine]) -> None:
         """Put ids into their lines; twice is as good as once.
@@ -80,6 +94,25 @@ class Engine(Protocol):
 
     def missing(self, rows: Sequence[InLine]) -> list[InLine]:
         """Those of ``rows`` that their lines do not hold.
+
+        Raises:
+            QueueUnavailable: when the lines cannot be reached.
+        """
+        ...
+
+    def head(self, queue: str) -> tuple[int, int] | None:
+        """``(rank, id)`` of the first member of a line; None when it is empty.
+
+        Raises:
+            QueueUnavailable: when the lines cannot be reached.
+        """
+        ...
+
+    def begin_rebuild(self) -> Rebuilding | None:
+        """Own the rebuild of lines that were lost or replaced.
+
+        Returns:
+            None when they are this server run's own, or somebody else rebuilds them.
 
         Raises:
             QueueUnavailable: when the lines cannot be reached.

@@ -24,6 +24,7 @@ from jobman_cli.core.clock import rank
 from jobman_cli.engine.instance import JobmanHuey, member, parse_member
 from jobman_cli.engine.pools import make_pool, shown
 from jobman_cli.engine.protocol import Pause, Ticket
+from jobman_cli.engine.rebuilding import RedisRebuilding
 from jobman_cli.errors import QueueUnavailable
 from jobman_cli.store.database import Link
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids
@@ -103,6 +104,7 @@ class RedisQueue:
     """
 
     name = "redis"
+    has_lines = True
 
     def __init__(self, name: str, url: str) -> None:
         self.huey: Any = JobmanHuey(name, storage_class=RedisQueueStorage, url=url)
@@ -142,6 +144,21 @@ class RedisQueue:
                 scores = self._client.zmscore(self.storage.line_key(queue), [member(row.id) for row in some])
                 absent += [row for row, score in zip(some, scores, strict=True) if score is None]
         return absent
+
+    def head(self, queue: str) -> tuple[int, int] | None:
+        """The first member that is an id."""
+        with self._translated():
+            for found, score in self._client.zrange(self.storage.line_key(queue), 0, 9, withscores=True):
+                if (job_id := parse_member(found)) is not None:
+                    return int(score), job_id
+        return None
+
+    def begin_rebuild(self) -> RedisRebuilding | None:
+        """Compare the marker ``epoch`` with the server's run id; if they differ, own the rebuild."""
+        with self._translated():
+            run = str(self._client.info("server")["run_id"]).encode()
+            rebuilding = RedisRebuilding(self._client, self.storage.name, run, self._translated)
+            return None if rebuilding.is_whole() or not rebuilding.begin() else rebuilding
 
     def size(self, queue: str) -> int | None:
         """ZCARD."""

@@ -76,6 +76,11 @@ class Hand:
             finishes, self._finished = self._finished, []
         return finishes
 
+    def finished_ids(self) -> set[int]:
+        """Ids of what is to be recorded."""
+        with self._lock:
+            return {finish.claim.id for finish in self._finished}
+
     def put_back(self, finishes: list[Finish]) -> None:
         """They could not be recorded."""
         with self._lock:

@@ -60,6 +60,22 @@ def start_time(pid: int) -> int | None:
     return int(fields[19])
 
 
+def is_gone(pid: int, started: int) -> bool:
+    """True when it is proven that the process with this pid and start time has ended.
+
+    A pid that may not be looked at is alive, as far as anybody can tell.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    if not Path(f"/proc/{pid}/stat").exists():
+        return False
+    return start_time(pid) != started
+
+
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")

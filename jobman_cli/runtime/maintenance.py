@@ -1,45 +1,83 @@
 """The maintenance loop: every supervisor runs one, and any number may run at once.
 
-Each step is idempotent and stands alone: one that fails is logged and tried again in the next round.
+Each sweep is idempotent and stands alone: one that fails is logged and tried again in its next round.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from jobman_cli.errors import JobmanError
 from jobman_cli.operations.line import promote, push_pending
 from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.reconcile import push_overtaken, rebuild
+from jobman_cli.operations.rescue import rescue_orphans, tidy_workers
+from jobman_cli.runtime.judge import LeaseJudge, PidJudge
 
 logger = logging.getLogger("jobman.maintenance")
 
-Step = Callable[[Parts], Any]
+#: Seconds by which a sweep may be early, so that it does not miss every other round.
+SLACK = 0.1
 
-STEPS: tuple[Step, ...] = (promote, push_pending)
+
+@dataclass(slots=True)
+class Sweep:
+    """One thing that is looked after.
+
+    Attributes:
+        every: Seconds between two rounds.
+        run_once: One round.
+    """
+
+    name: str
+    every: float
+    run_once: Callable[[], Any]
+    due: float = 0.0
+    failing: bool = field(default=False)
+
+
+def sweeps(parts: Parts) -> list[Sweep]:
+    """All of them, in the order of a round."""
+    often = parts.settings.sweep
+    return [
+        Sweep("promote due jobs", often, partial(promote, parts)),
+        Sweep("rebuild a lost queue", often, partial(rebuild, parts)),
+        Sweep("push pending jobs", often, partial(push_pending, parts)),
+        Sweep("push overtaken jobs", often * 2, partial(push_overtaken, parts)),
+        Sweep("rescue from dead processes", often, PidJudge(parts).run_once),
+        Sweep("rescue from silent workers", often, LeaseJudge(parts).run_once),
+        Sweep("rescue orphans", often, partial(rescue_orphans, parts)),
+        Sweep("tidy worker rows", 3600.0, partial(tidy_workers, parts)),
+    ]
 
 
 class Maintenance:
-    """Runs the steps, one round at a time."""
+    """Runs sweeps, each when it is due."""
 
-    def __init__(self, parts: Parts, steps: Sequence[Step] = STEPS) -> None:
-        self._parts, self._steps = parts, steps
-        self._failing: set[str] = set()
+    def __init__(self, plan: list[Sweep]) -> None:
+        self._sweeps = plan
 
     def run_once(self) -> None:
         """One round. Never raises; a trouble that lasts is told once."""
-        for step in self._steps:
-            name = step.__name__
+        for sweep in self._sweeps:
+            now = time.monotonic()
+            if now < sweep.due - SLACK:
+                continue
+            sweep.due = now + sweep.every
             try:
-                step(self._parts)
+                sweep.run_once()
             except JobmanError as error:
-                if name not in self._failing:
-                    logger.warning("%s: %s; tried again every round", name, error)
-                self._failing.add(name)
+                if not sweep.failing:
+                    logger.warning("cannot %s: %s; tried again every round", sweep.name, error)
+                sweep.failing = True
             except Exception:
-                if name not in self._failing:
-                    logger.exception("%s failed; tried again every round", name)
-                self._failing.add(name)
+                if not sweep.failing:
+                    logger.exception("cannot %s; tried again every round", sweep.name)
+                sweep.failing = True
             else:
-                self._failing.discard(name)
+                sweep.failing = False

@@ -19,6 +19,7 @@ When this worker was given up (its row is no longer live), its claims find nothi
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.pace import Pace
+from jobman_cli.runtime.page import Page
 from jobman_cli.runtime.recorder import Recorder
 from jobman_cli.runtime.runner import Runner
 from jobman_cli.store.database import Link
@@ -48,8 +50,8 @@ T = TypeVar("T")
 IDLE = 1.0
 #: Seconds between two tries while a server is away: at first, at the most.
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
-#: Seconds between two looks whether this worker is still believed to live, while it claims nothing.
-LOOK = 5.0
+#: Seconds between two looks whether this worker is still believed to live, and holds what it should.
+LOOK = 10.0
 
 
 class Turn:
@@ -60,6 +62,7 @@ class Turn:
         link: Its connection.
         pause: Sleeps so many seconds; True when the worker is to stop.
         stopping: True when the worker is to stop, asked between jobs.
+        page: Shared with the supervisor.
     """
 
     def __init__(
@@ -73,11 +76,12 @@ class Turn:
         pace: Pace,
         pause: Callable[[float], bool],
         stopping: Callable[[], bool],
+        page: Page,
     ) -> None:
         self._parts, self._worker, self._link = parts, worker, link
         self._recorder = Recorder(parts, worker, link)
         self._receiver, self._runner, self._hand, self._pace = receiver, runner, hand, pace
-        self._pause, self._stopping = pause, stopping
+        self._pause, self._stopping, self._page = pause, stopping, page
         self._next_look = time.monotonic() + LOOK
         self._away = 0.0
         #: Jobs run by this worker.
@@ -186,13 +190,15 @@ class Turn:
     def _run_one(self, claim: Claim) -> None:
         attempt = self._runner.begin(claim)
         self._hand.start(claim, attempt.context)
-        began = time.perf_counter()
+        began = time.monotonic()
+        self._page.start(claim.id, claim.claims, began + claim.timeout if claim.timeout else math.inf)
         finish = None
         try:
             finish = self._runner.run(attempt)
         finally:
+            self._page.end()
             self._hand.finish(finish)
-        self._pace.learn(claim.type, time.perf_counter() - began)
+        self._pace.learn(claim.type, time.monotonic() - began)
         if finish is not None and finish.outcome.kind is not OutcomeKind.COMPLETED:
             logger.warning(
                 "job %d (%s), attempt %d: %s",
@@ -204,17 +210,33 @@ class Turn:
 
     def _look(self, *, now: bool = False) -> None:
         """Make sure, from time to time and when claims find nothing, that this worker is still believed."""
-        if not now and time.monotonic() < self._next_look:
+        due = time.monotonic() >= self._next_look
+        if not due and not now:
             return
-        self._next_look = time.monotonic() + LOOK
         try:
             alive = self._link.run(is_live, self._worker)
+            if alive and due:
+                self._next_look = time.monotonic() + LOOK
+                self._drop_strays()
         except StoreUnavailable as error:
             self._complain(error)
             self._pause(self._jitter())
             return
         if not alive:
             raise WorkerLost
+
+    def _drop_strays(self) -> None:
+        """Release rows that run under this worker's name although it does not hold them.
+
+        Called between turns, when the hand is empty but for what is to be recorded.
+        """
+        aside = self._hand.aside() | self._hand.finished_ids()
+        strays = [claim for claim in self._link.run(held, self._worker) if claim.id not in aside]
+        if strays:
+            logger.warning(
+                "%d job(s) run under this worker's name that it does not hold; released", len(strays)
+            )
+            self._recorder.release(strays)
 
     def _insist(self, send: Callable[[], T]) -> T:
         """Send until the database answers. Results in hand are worth waiting for, even while stopping."""

@@ -178,10 +178,13 @@ class Database:
         if _names_a_missing_table(reason):
             return SchemaError(f"the database {where} lacks Jobman's tables or columns: {reason}")
         away = isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
-        if not away:
+        no_database = "not a database" in reason or "malformed" in reason
+        if not away and not no_database:
             return None
         hint = None
-        if "readonly" in reason or "unable to open" in reason:
+        if no_database:
+            hint = "Name another file under `database:`, or restore this one from a backup."
+        elif "readonly" in reason or "unable to open" in reason:
             hint = "Make the database file and its directory writable for this user."
         elif "disk is full" in reason:
             hint = "Make room on the disk; nothing was written."

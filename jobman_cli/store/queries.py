@@ -7,9 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, text, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Select,
+    and_,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    type_coerce,
+)
 
 from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.tables import (
     ATTEMPTS,
     FAILED_JOBS,
@@ -107,6 +121,48 @@ def place_in_line(connection: Connection, dialect: Dialect, job: Job) -> int:
         .subquery()
     )
     return connection.execute(select(func.count()).select_from(first)).scalar_one()
+
+
+def lines(connection: Connection, dialect: Dialect) -> list[str]:
+    """The queues in which rows are ``queued``: one look into the index for each, whatever their length."""
+    found: list[str] = []
+    query = select(JOBS.c.queue).where(text(IN_LINE)).order_by(JOBS.c.queue).limit(1)
+    while True:
+        further = query.where(JOBS.c.queue > found[-1]) if found else query
+        queue = connection.execute(further).scalar()
+        if queue is None:
+            return found
+        found.append(queue)
+
+
+def overtaken_jobs(
+    connection: Connection,
+    dialect: Dialect,
+    queue: str,
+    head: tuple[int, int] | None,
+    after: tuple[int, int] | None,
+    underway: float,
+    limit: int,
+) -> list[InLine]:
+    """Queued rows that sort before the head of their line, in the line's order.
+
+    Args:
+        head: ``(rank, id)`` of the line's first member; None when it has none: then every row counts.
+        after: ``(rank, id)`` of the last row of the batch before.
+        underway: Rows queued less than so many seconds ago do not count: they may be on their way.
+    """
+    query = select(JOBS.c.id, JOBS.c.queue, JOBS.c.rank).where(
+        JOBS.c.queue == queue,
+        text(IN_LINE),
+        JOBS.c.status == literal_column("'queued'"),
+        JOBS.c.queued_at < dialect.later(literal(-underway, Double)),
+    )
+    if head is not None:
+        query = query.where(JOBS.c.rank <= head[0], or_(JOBS.c.rank < head[0], JOBS.c.id < head[1]))
+    if after is not None:
+        query = query.where(JOBS.c.rank >= after[0], or_(JOBS.c.rank > after[0], JOBS.c.id > after[1]))
+    rows = connection.execute(query.order_by(JOBS.c.rank, JOBS.c.id).limit(limit))
+    return [InLine(*tuple(row)) for row in rows]
 
 
 def list_attempts(connection: Connection, dialect: Dialect, job_id: int) -> list[Attempt]:

@@ -201,6 +201,8 @@ class Worker(SQLModel, table=True):
     command: str | None = Field(default=None, sa_column=Column(String(32), nullable=True))
     started_at: datetime | None = _time(required=True)
     heartbeat_at: datetime | None = _time(required=True)
+    #: The last heartbeat by the clock that judges leases, in seconds; see ``Dialect.lease_clock``.
+    beat: float = Field(default=0.0, sa_column=Column(Double, nullable=False))
     stopped_at: datetime | None = _time()
 
 

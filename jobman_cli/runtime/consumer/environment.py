@@ -92,10 +92,14 @@ class JobProcessEnvironment(ProcessEnvironment):
         deadline = time.monotonic() + 1
         for process in procs:
             process.join(max(deadline - time.monotonic(), 0))
-            if process.is_alive():
-                with suppress(OSError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.join(5)
+            self.kill(process)
+
+    def kill(self, process: Any) -> None:
+        """End a worker at once, with what its job has started."""
+        if process.is_alive():
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.join(5)
 
 
 class JobThreadEnvironment(ThreadEnvironment):

@@ -25,8 +25,9 @@ from jobman_cli.runtime.consumer.environment import (
     Overdue,
     guarded,
 )
+from jobman_cli.runtime.consumer.undertaker import ANSWER, Undertaker
 from jobman_cli.runtime.consumer.worker import JobWorker, PlannedEnd, WorkerPlan
-from jobman_cli.runtime.maintenance import Maintenance
+from jobman_cli.runtime.maintenance import Maintenance, sweeps
 from jobman_cli.runtime.runner import Gate
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.insert import InLine
@@ -37,8 +38,10 @@ logger = logging.getLogger("jobman.supervisor")
 
 #: How a child that died by an error exits; a planned end is 0.
 CRASHED = 70
-#: Seconds for one bounded question to the database.
-ANSWER = 2.0
+
+
+#: How a child exits that was given up by others while it was away.
+GIVEN_UP = 71
 
 
 class MaintenanceProcess(Scheduler):
@@ -50,14 +53,16 @@ class MaintenanceProcess(Scheduler):
         super().__init__(parts.engine.huey, stop_flag, interval=1, periodic=False)
         self.gate = Gate()
         self._parts, self._sweep = parts, sweep
-        self._maintenance = Maintenance(parts)
+        self._maintenance: Maintenance | None = None
 
     def initialize(self) -> None:
         """In the child: leave the parent's connections alone."""
         self._parts.database.forget()
+        self._maintenance = Maintenance(sweeps(self._parts))
 
     def loop(self, now: Any = None) -> None:
         """One round."""
+        assert self._maintenance is not None  # noqa: S101 - initialize() came first
         began = time.monotonic()
         self._maintenance.run_once()
         self.sleep_for_interval(began, self._sweep)
@@ -92,6 +97,7 @@ class Supervisor(Consumer):
         self._signal_actions[signal.SIGINT] = (False, True)
         # The supervisor's own questions go through connections that close at once.
         self._database = parts.database.without_pool()
+        self._undertaker = Undertaker(parts, self._database)
 
     @property
     def exit_code(self) -> int:
@@ -121,7 +127,10 @@ class Supervisor(Consumer):
             code = 0
             try:
                 self.environment.init_child(process)
-                _live(process, name)
+                _live(process)
+            except WorkerLost:
+                logger.warning("%s was given up while it was away; another takes its place", name)
+                code = GIVEN_UP
             except BaseException:
                 logger.exception("%s died", name)
                 code = CRASHED
@@ -153,6 +162,8 @@ class Supervisor(Consumer):
             while True:
                 checked = self.loop(checked)
                 self._beat()
+                self._end_stuck_workers()
+                self._undertaker.pay()
         except ConsumerStopped:
             pass
         self._bury()
@@ -174,6 +185,8 @@ class Supervisor(Consumer):
                 kept.append((worker, process))
             elif not _ended_as_planned(worker, process):
                 logger.warning("worker %d died (%s); starting another", number, _how(process))
+                if worker.stuck is None:
+                    self._undertaker.died(worker.uuid, _how(process), worker.page.read())
                 kept.append(self._replace(number))
         self.worker_threads = kept
         if not kept:
@@ -185,6 +198,28 @@ class Supervisor(Consumer):
             self.scheduler = self._create_process(self._create_scheduler(), "Maintenance")
             self.scheduler.start()
         return True
+
+    def _end_stuck_workers(self) -> None:
+        """Kill a worker whose job is past its timeout and the grace after it: the exception was swallowed."""
+        now = time.monotonic()
+        for worker, process in self.worker_threads:
+            running = worker.page.read()
+            if running is None or not running.active or now < running.deadline + self._parts.settings.grace:
+                continue
+            if worker.stuck is not None:
+                continue
+            worker.stuck = running
+            self._undertaker.stuck(worker.uuid, running)
+            if self.environment.forks:
+                logger.warning("job %d ran past its timeout; its worker is killed", running.job_id)
+                self.environment.kill(process)
+            else:
+                logger.warning(
+                    "job %d ran past its timeout; this process ends and starts anew", running.job_id
+                )
+                self._restart = True
+                self.stop(graceful=True)
+                raise ConsumerStopped
 
     def _replace(self, number: int) -> tuple[JobWorker, Any]:
         worker = self._create_worker()
@@ -213,12 +248,22 @@ class Supervisor(Consumer):
         now = time.monotonic()
         if now < self._next_beat:
             return
-        self._next_beat = now + self._parts.settings.heartbeat
         try:
             with guarded(ANSWER):
-                self._database.run(heartbeat, self._plan.supervisor)
+                lost = self._database.run(heartbeat, self._plan.supervisor)
         except (JobmanError, Overdue) as error:
             logger.warning("no heartbeat: %s", error)
+            self._next_beat = time.monotonic() + 1.0
+            return
+        self._next_beat = now + self._parts.settings.heartbeat
+        self._end_lost_workers(lost)
+
+    def _end_lost_workers(self, lost: set[str]) -> None:
+        """Workers that others gave up hold nothing any more: their jobs run elsewhere."""
+        for worker, process in self.worker_threads:
+            if worker.uuid in lost and self.environment.forks and self.environment.is_alive(process):
+                logger.warning("worker %s was given up while this host was away; it is ended", worker.uuid)
+                self.environment.kill(process)
 
     def _handle_signal(self, signum: int, frame: Any) -> None:
         super()._handle_signal(signum, frame)
@@ -236,7 +281,7 @@ def _take_back(connection: Any, dialect: Dialect, worker: str) -> list[InLine]:
     return rows
 
 
-def _live(process: Any, name: str) -> None:
+def _live(process: Any) -> None:
     """A child's life: until its flag is set or it ends as planned."""
     try:
         process.initialize()
@@ -244,8 +289,6 @@ def _live(process: Any, name: str) -> None:
             process.loop()
     except (PlannedEnd, KeyboardInterrupt):
         pass
-    except WorkerLost:
-        logger.warning("%s was given up by others while it was away; it stops", name)
     finally:
         process.shutdown()
 

@@ -21,6 +21,7 @@ from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import identify, new_uuid
 from jobman_cli.runtime.pace import MOST, Pace
+from jobman_cli.runtime.page import Page, Running
 from jobman_cli.runtime.runner import Attempt, Gate, Runner
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.runtime.worker import IDLE, Turn
@@ -64,7 +65,10 @@ class JobWorker(Worker):
         super().__init__(parts.engine.huey, stop_flag, default_delay=0.1, max_delay=1.0, backoff=1.0)
         self.uuid = new_uuid()
         self.gate = Gate()
+        self.page = Page()
         self.planned_end = False
+        #: Set by the supervisor: the job for which it killed this worker.
+        self.stuck: Running | None = None
         self._parts, self._plan = parts, plan
         self._began = time.monotonic()
         self._turn: Turn | None = None
@@ -95,6 +99,7 @@ class JobWorker(Worker):
             pace,
             self.stop_flag.wait,
             self.stop_flag.is_set,
+            self.page,
         )
         self._watch = Watch(parts, self.uuid, hand)
         self._watch.start()

@@ -45,6 +45,10 @@ class Dialect:
         """The database's clock, in milliseconds since 1970."""
         raise NotImplementedError
 
+    def lease_clock(self) -> ColumnElement[Any]:
+        """Seconds by the clock that judges leases; only differences between its values mean something."""
+        raise NotImplementedError
+
     def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
         """The database's clock plus a number of seconds."""
         raise NotImplementedError

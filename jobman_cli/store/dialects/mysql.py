@@ -62,6 +62,10 @@ class MySQL(Dialect):
         """Milliseconds since 1970."""
         return literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)")
 
+    def lease_clock(self) -> ColumnElement[Any]:
+        """The server's clock."""
+        return literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000)")
+
     def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
         """Now and so many seconds, to the microsecond."""
         return func.timestampadd(literal_column("MICROSECOND"), func.round(seconds * 1000000), self.now())

@@ -51,6 +51,10 @@ class PostgreSQL(Dialect):
         """Milliseconds since 1970."""
         return literal_column("CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)")
 
+    def lease_clock(self) -> ColumnElement[Any]:
+        """The server's clock."""
+        return literal_column("CAST(extract(epoch FROM clock_timestamp()) AS double precision)")
+
     def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
         """Now and so many seconds."""
         return func.clock_timestamp() + seconds * literal_column("interval '1 second'")

@@ -91,6 +91,13 @@ class SQLite(Dialect):
         """The host's clock in milliseconds."""
         return func.jobman_now_ms()
 
+    def lease_clock(self) -> ColumnElement[Any]:
+        """Seconds since the host's boot, sleep included: whoever sets the host's clock kills no worker.
+
+        Workers of an earlier boot are dead whatever their lease says; the judge compares boot ids first.
+        """
+        return func.jobman_boottime()
+
     def later(self, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
         """The host's clock and so many seconds."""
         return func.jobman_later(seconds)
@@ -119,6 +126,7 @@ def stamp(seconds: float) -> str:
 def _give_clock(dbapi: Any) -> None:
     dbapi.create_function("jobman_now", 0, lambda: stamp(time.time()))
     dbapi.create_function("jobman_now_ms", 0, lambda: int(time.time() * 1000))
+    dbapi.create_function("jobman_boottime", 0, lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     dbapi.create_function("jobman_later", 1, lambda seconds: stamp(time.time() + seconds))
 
 

@@ -37,7 +37,8 @@ class Finish:
     """One attempt's end, ready to be recorded.
 
     Attributes:
-        started: When the job's function was called, by the worker's clock, aware.
+        started: When the job's function was called, by the worker's clock, aware; None keeps what the
+            row says.
         ended: When it returned.
         attribs: The attribs as JSON text, when the job changed them; else None.
         logs: Lines to add, or None.
@@ -46,7 +47,7 @@ class Finish:
 
     claim: Claim
     outcome: Outcome
-    started: datetime
+    started: datetime | None
     ended: datetime
     attribs: str | None = None
     logs: str | None = None
@@ -161,7 +162,7 @@ def _document(finishes: Sequence[Finish]) -> str:
         row: dict[str, Any] = {
             "id": claim.id,
             "claims": claim.claims,
-            "started": _text(finish.started),
+            "started": _text(finish.started or finish.ended),
             "ended": _text(finish.ended),
         }
         if finish.outcome.code is not None:
@@ -241,7 +242,7 @@ def _fail(dialect: Dialect) -> Update:
                 (JOBS.c.cancel_requested_at.is_not(None), "cancelled"), (again, "scheduled"), else_="failed"
             ),
             available_at=case((again, later), else_=JOBS.c.available_at),
-            started_at=bindparam("begun"),
+            started_at=func.coalesce(bindparam("begun", type_=JOBS.c.started_at.type), JOBS.c.started_at),
             failed_at=dialect.now(),
             error_message=bindparam("message"),
             exception=bindparam("trace"),

@@ -22,7 +22,8 @@ class Move:
     Args:
         dialect: The database.
         pick: A SELECT of ``jobmans.id`` alone, with the whole condition and its locks.
-        values: The columns' new values, as expressions.
+        values: The columns' new values, as expressions; assigned in this order, which MySQL's family
+            minds: there an expression sees what was assigned to its left.
         returning: The columns to hand back, as they are after the move.
     """
 
@@ -39,11 +40,14 @@ class Move:
             if dialect.name == "postgresql":
                 picked = picked.prefix_with("MATERIALIZED")
             self._one = (
-                update(JOBS).where(JOBS.c.id.in_(select(picked.c.id))).values(values).returning(*returning)
+                update(JOBS)
+                .where(JOBS.c.id.in_(select(picked.c.id)))
+                .ordered_values(*values.items())
+                .returning(*returning)
             )
             return
         these = JOBS.c.id.in_(bindparam("picked", expanding=True))
-        self._update = update(JOBS).where(these).values(values)
+        self._update = update(JOBS).where(these).ordered_values(*values.items())
         self._read = select(*returning).where(these)
 
     def __call__(

@@ -28,7 +28,7 @@ def release(connection: Connection, dialect: Dialect, worker: str, claims: Seque
     if not claims:
         return []
     given = compact_json([{"id": claim.id, "claims": claim.claims} for claim in claims])
-    rows = _release(dialect)(connection, {"holder": worker, "given": given})
+    rows: Sequence[Any] = _release(dialect)(connection, {"holder": worker, "given": given})
     if len(rows) < len(claims):
         # What was released earlier, and its answer lost, is pushed again: twice is as good as once.
         pairs = [(claim.id, claim.claims) for claim in claims]

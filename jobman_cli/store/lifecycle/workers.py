@@ -1,13 +1,15 @@
-"""The workers' own rows: a claim needs a live one."""
+"""The workers' own rows: a claim needs a live one, and a lease is judged on it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Double, Select, delete, exists, insert, literal, or_, select, update
 
 from jobman_cli.store.dialects import Dialect
-from jobman_cli.store.tables import WORKERS
+from jobman_cli.store.tables import JOBS, WORKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,20 @@ class WorkerIdentity:
     queues: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A worker's process, for those who live on the same host."""
+
+    uuid: str
+    pid: int
+    start_time: int
+
+
 def register(connection: Connection, dialect: Dialect, worker: WorkerIdentity) -> None:
     """Write the row of a worker that begins."""
+    times = {"started_at": dialect.now(), "heartbeat_at": dialect.now(), "beat": dialect.lease_clock()}
     connection.execute(
-        insert(WORKERS).values(started_at=dialect.now(), heartbeat_at=dialect.now()),
+        insert(WORKERS).values(**times),
         {
             "uuid": worker.uuid,
             "supervisor": worker.supervisor,
@@ -48,14 +60,20 @@ def register(connection: Connection, dialect: Dialect, worker: WorkerIdentity) -
     )
 
 
-def heartbeat(connection: Connection, dialect: Dialect, supervisor: str) -> int:
-    """Renew the lease of every live worker of a supervisor.
+def heartbeat(connection: Connection, dialect: Dialect, supervisor: str) -> set[str]:
+    """Renew the lease of every live worker of a supervisor. One that was given up stays so.
 
     Returns:
-        How many are live.
+        The uuids of those that were given up.
     """
-    mine = (WORKERS.c.supervisor == supervisor, WORKERS.c.state == "running")
-    return connection.execute(update(WORKERS).where(*mine).values(heartbeat_at=dialect.now())).rowcount
+    mine = WORKERS.c.supervisor == supervisor
+    connection.execute(
+        update(WORKERS)
+        .where(mine, WORKERS.c.state == "running")
+        .values(heartbeat_at=dialect.now(), beat=dialect.lease_clock())
+    )
+    lost = select(WORKERS.c.uuid).where(mine, WORKERS.c.state == "lost")
+    return set(connection.execute(lost).scalars())
 
 
 def is_live(connection: Connection, dialect: Dialect, worker: str) -> bool:
@@ -68,3 +86,62 @@ def stop(connection: Connection, dialect: Dialect, worker: str) -> None:
     """Say that a worker ended by itself; its row stays for those who ask who ran a job."""
     mine = (WORKERS.c.uuid == worker, WORKERS.c.state == "running")
     connection.execute(update(WORKERS).where(*mine).values(state="stopped", stopped_at=dialect.now()))
+
+
+def lose(connection: Connection, dialect: Dialect, workers: Sequence[str]) -> list[str]:
+    """Give up those of ``workers`` that are still live. Who finds one locked leaves it to the other.
+
+    Returns:
+        The uuids of those that were given up here, in order.
+    """
+    query = select(WORKERS.c.uuid).where(WORKERS.c.uuid.in_(workers), WORKERS.c.state == "running")
+    return _lose(connection, dialect, query.order_by(WORKERS.c.uuid).with_for_update(skip_locked=True))
+
+
+def lose_silent(
+    connection: Connection, dialect: Dialect, lease: float, boot_id: str, limit: int
+) -> list[str]:
+    """Give up workers whose lease has run out, by the database's clock, asked and written in one go.
+
+    Args:
+        lease: Seconds.
+        boot_id: This host's boot: where the host's clock judges (SQLite), workers of another boot are
+            dead.
+
+    Returns:
+        The uuids, in order.
+    """
+    silent = WORKERS.c.beat < dialect.lease_clock() - lease
+    if dialect.name == "sqlite" and boot_id:
+        silent = or_(silent, WORKERS.c.boot_id != boot_id)
+    query = select(WORKERS.c.uuid).where(WORKERS.c.state == "running", silent).order_by(WORKERS.c.uuid)
+    return _lose(connection, dialect, query.limit(limit).with_for_update(skip_locked=True))
+
+
+def neighbours(connection: Connection, dialect: Dialect, boot_id: str, pid_namespace: str) -> list[Neighbour]:
+    """Live workers whose pids mean the same as this process's: same boot, same pid namespace."""
+    here = (WORKERS.c.boot_id == boot_id, WORKERS.c.pid_namespace == pid_namespace)
+    query = select(WORKERS.c.uuid, WORKERS.c.pid, WORKERS.c.start_time).where(
+        WORKERS.c.state == "running", *here
+    )
+    return [Neighbour(*tuple(row)) for row in connection.execute(query)]
+
+
+def tidy(connection: Connection, dialect: Dialect, keep: float) -> int:
+    """Delete rows of workers that ended more than ``keep`` seconds ago and that no running job names.
+
+    Returns:
+        How many.
+    """
+    ended = WORKERS.c.state.in_(("stopped", "lost"))
+    old = WORKERS.c.heartbeat_at < dialect.later(literal(-keep, Double))
+    named = exists().where(JOBS.c.worker_id == WORKERS.c.uuid, JOBS.c.status == "running")
+    return connection.execute(delete(WORKERS).where(ended, old, ~named)).rowcount
+
+
+def _lose(connection: Connection, dialect: Dialect, query: Select[Any]) -> list[str]:
+    uuids: list[str] = list(connection.execute(query).scalars())
+    if uuids:
+        gone = WORKERS.c.uuid.in_(uuids)
+        connection.execute(update(WORKERS).where(gone).values(state="lost", stopped_at=dialect.now()))
+    return uuids

@@ -151,6 +151,7 @@ def _workers() -> None:
         sa.Column("command", sa.String(32)),
         sa.Column("started_at", TIME, nullable=False),
         sa.Column("heartbeat_at", TIME, nullable=False),
+        sa.Column("beat", sa.Double, nullable=False),
         sa.Column("stopped_at", TIME),
         **MYSQL,
     )

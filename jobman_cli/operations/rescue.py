@@ -1,0 +1,153 @@
+"""Rescue: take jobs back from workers that are gone. Each round is idempotent; any number may run."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from jobman_cli.core.backoff import backoff_delay
+from jobman_cli.core.outcome import Outcome, OutcomeKind
+from jobman_cli.operations.dispatch import push
+from jobman_cli.operations.parts import Parts
+from jobman_cli.store.database import Database
+from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.lifecycle.claim import held
+from jobman_cli.store.lifecycle.finish import Finish, fail
+from jobman_cli.store.lifecycle.release import release_all
+from jobman_cli.store.lifecycle.rescue import Rescued, take_back, take_orphans
+from jobman_cli.store.lifecycle.workers import Neighbour, lose, lose_silent, neighbours, tidy
+
+logger = logging.getLogger("jobman.rescue")
+
+#: Workers, and running jobs without one, that a round takes at the most.
+BATCH = 100
+#: Seconds for which the row of a worker that has ended is kept.
+KEEP_WORKERS = 30 * 86400.0
+
+
+def rescue_silent(parts: Parts, boot_id: str) -> Rescued:
+    """Give up workers whose lease has run out, and take their jobs back.
+
+    Only who has himself been in touch with the database for a whole lease may call it: after an outage
+    every lease looks run out.
+
+    Args:
+        boot_id: This host's boot.
+    """
+    lease = parts.settings.lease
+    taken = parts.database.run(_silent, parts, lease, boot_id)
+    return _tell(parts, taken)
+
+
+def rescue_dead(
+    parts: Parts,
+    workers: Sequence[str],
+    reason: str,
+    started: tuple[int, int] | None = None,
+    *,
+    known: bool = False,
+    database: Database | None = None,
+) -> Rescued:
+    """Give up workers that are proven dead, and take their jobs back.
+
+    Args:
+        reason: What happened to them, such as ``signal 9``.
+        started: ``(id, claims)`` of the job that ran, when it is known.
+        known: True when ``started`` tells the whole truth.
+        database: Another way to the same database, for a process that forks.
+    """
+    run = (database or parts.database).run
+    return _tell(parts, run(_dead, parts, list(workers), reason, started, known))
+
+
+def fail_stuck(
+    parts: Parts, worker: str, job_id: int, claims: int, *, database: Database | None = None
+) -> Rescued:
+    """Record that a job ran past its timeout until its worker was killed: a failed try, not a rescue.
+
+    What else the worker held is released.
+    """
+    run = (database or parts.database).run
+    return _tell(parts, run(_stuck, parts, worker, job_id, claims))
+
+
+def rescue_orphans(parts: Parts) -> Rescued:
+    """Take back running jobs whose worker's row is missing or says that it has ended."""
+    engine, limit = parts.engine.name, parts.settings.rescue_limit
+    return _tell(parts, parts.database.run(take_orphans, limit, engine, BATCH))
+
+
+def same_host(parts: Parts, boot_id: str, pid_namespace: str) -> list[Neighbour]:
+    """Live workers whose pids mean the same as this process's."""
+    return parts.database.read(neighbours, boot_id, pid_namespace)
+
+
+def tidy_workers(parts: Parts) -> int:
+    """Delete rows of workers that ended long ago."""
+    return parts.database.run(tidy, KEEP_WORKERS)
+
+
+def _silent(connection: Any, dialect: Dialect, parts: Parts, lease: float, boot_id: str) -> Rescued:
+    workers = lose_silent(connection, dialect, lease, boot_id, BATCH)
+    return _take(connection, dialect, parts, workers, f"no sign of life for {lease:g} s")
+
+
+def _dead(
+    connection: Any,
+    dialect: Dialect,
+    parts: Parts,
+    workers: list[str],
+    reason: str,
+    started: tuple[int, int] | None,
+    known: bool,
+) -> Rescued:
+    given_up = lose(connection, dialect, workers)
+    return _take(connection, dialect, parts, given_up, reason, started, known)
+
+
+def _stuck(connection: Any, dialect: Dialect, parts: Parts, worker: str, job_id: int, claims: int) -> Rescued:
+    lose(connection, dialect, [worker])
+    for claim in held(connection, dialect, worker):
+        if (claim.id, claim.claims) == (job_id, claims):
+            job_type = parts.registry.types.get(claim.type)
+            backoff = job_type.options.backoff if job_type else ()
+            message = f"timed out after {claim.timeout or 0:g} s; its worker was killed"
+            outcome = Outcome(
+                OutcomeKind.TIMEOUT,
+                None,
+                message,
+                message,
+                backoff_delay(backoff, claim.attempt, random.random),
+            )
+            now = datetime.now(UTC)
+            fail(connection, dialect, worker, Finish(claim, outcome, None, now), parts.engine.name)
+    return Rescued(rows := release_all(connection, dialect, worker), released=len(rows))
+
+
+def _take(
+    connection: Any,
+    dialect: Dialect,
+    parts: Parts,
+    workers: Sequence[str],
+    reason: str,
+    started: tuple[int, int] | None = None,
+    known: bool = False,
+) -> Rescued:
+    taken = Rescued()
+    engine, limit = parts.engine.name, parts.settings.rescue_limit
+    for worker in workers:
+        logger.warning("worker %s was given up: %s", worker, reason)
+        taken.add(take_back(connection, dialect, worker, limit, engine, reason, started, known))
+    return taken
+
+
+def _tell(parts: Parts, taken: Rescued) -> Rescued:
+    if taken.rows:
+        push(parts, taken.rows)
+    if taken.rescued or taken.released:
+        again = len(taken.rescued) - len(taken.failed)
+        logger.warning("rescued %d job(s), released %d, failed %d", again, taken.released, len(taken.failed))
+    return taken

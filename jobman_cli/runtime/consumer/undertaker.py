@@ -1,0 +1,61 @@
+"""What a supervisor owes the jobs of workers that died under it.
+
+It knows more than anybody else: the shared page says which job the dead worker ran. What cannot be paid
+now, because the database is away, is paid later; and should the supervisor die as well, others find the
+same rows by lease, pid or orphanhood.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from jobman_cli.errors import JobmanError
+from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.rescue import fail_stuck, rescue_dead
+from jobman_cli.runtime.consumer.environment import Overdue, guarded
+from jobman_cli.runtime.page import Running
+from jobman_cli.store.database import Database
+
+logger = logging.getLogger("jobman.supervisor")
+
+#: Seconds for one debt.
+ANSWER = 2.0
+
+
+class Undertaker:
+    """Takes jobs back from this supervisor's own dead workers.
+
+    Args:
+        database: A way to the database that holds no connection open: the supervisor forks.
+    """
+
+    def __init__(self, parts: Parts, database: Database) -> None:
+        self._parts, self._database = parts, database
+        self._debts: deque[Callable[[], Any]] = deque()
+
+    def died(self, worker: str, how: str, running: Running | None) -> None:
+        """A worker died; the job that it ran is rescued, the others are released."""
+        started = (running.job_id, running.claims) if running else None
+        self._debts.append(
+            lambda: rescue_dead(self._parts, [worker], how, started, known=True, database=self._database)
+        )
+
+    def stuck(self, worker: str, running: Running) -> None:
+        """A worker was killed because its job ran past its timeout; that is a failed try."""
+        self._debts.append(
+            lambda: fail_stuck(self._parts, worker, running.job_id, running.claims, database=self._database)
+        )
+
+    def pay(self) -> None:
+        """Pay what is owed, as far as the database answers."""
+        while self._debts:
+            try:
+                with guarded(ANSWER):
+                    self._debts[0]()
+            except (JobmanError, Overdue) as error:
+                logger.warning("cannot take jobs back yet: %s", error)
+                return
+            self._debts.popleft()

@@ -1,0 +1,72 @@
+"""Judges over other workers: their lease, and their pid."""
+
+from __future__ import annotations
+
+import time
+
+from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.rescue import rescue_dead, rescue_silent, same_host
+from jobman_cli.runtime.identity import boot_id, is_gone, pid_namespace
+from jobman_cli.store.queries import database_now
+
+
+class LeaseJudge:
+    """Gives up workers whose lease has run out.
+
+    It judges only after it has itself reached the database, without a gap, for one full lease: the first
+    look after an outage would otherwise find every lease run out. The clock counts the host's sleep.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._steady_since: float | None = None
+        self._last = 0.0
+
+    def run_once(self) -> None:
+        """Look once.
+
+        Raises:
+            StoreUnavailable: when the database is away; the lease to wait begins anew.
+        """
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        lease = self._parts.settings.lease
+        if self._steady_since is None or now - self._last > lease / 3:
+            self._steady_since = now
+        self._last = now
+        steady, self._steady_since = self._steady_since, None
+        self._parts.database.read(database_now)
+        self._steady_since = steady
+        if now - steady >= lease:
+            rescue_silent(self._parts, boot_id())
+
+
+class PidJudge:
+    """Gives up workers of this host whose process is gone.
+
+    Boot id, pid namespace and start time prove it; a pid that may not be signalled is alive. A worker
+    whose supervisor lives is the supervisor's to bury, who knows which job it ran: so a dead one is left
+    alone for ``PATIENCE`` seconds.
+    """
+
+    PATIENCE = 2.0
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._boot, self._namespace = boot_id(), pid_namespace()
+        self._dead_since: dict[str, float] = {}
+
+    def run_once(self) -> None:
+        """Look once.
+
+        Raises:
+            StoreUnavailable: when the database is away.
+        """
+        if not self._boot or not self._namespace:
+            return
+        now = time.monotonic()
+        here = same_host(self._parts, self._boot, self._namespace)
+        dead = [worker for worker in here if is_gone(worker.pid, worker.start_time)]
+        self._dead_since = {worker.uuid: self._dead_since.get(worker.uuid, now) for worker in dead}
+        for worker in dead:
+            if now - self._dead_since[worker.uuid] >= self.PATIENCE:
+                rescue_dead(self._parts, [worker.uuid], f"its process {worker.pid} is gone")

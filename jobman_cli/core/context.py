@@ -72,12 +72,13 @@ class Context:
 
     def changed_attribs(self) -> dict[str, Any] | None:
         """The attribs if the job changed them, else None; asked by the runner."""
-        if (
-            self._before is None
-            or json.dumps(self._attribs, ensure_ascii=False, default=repr) == self._before
-        ):
+        if self._before is None:
             return None
-        return self._attribs
+        try:
+            now = json.dumps(self._attribs, ensure_ascii=False)
+        except Exception:  # no JSON any more, so they were changed; who stores them says what is wrong
+            return self._attribs
+        return None if now == self._before else self._attribs
 
     def log(self, message: object) -> None:
         """Add a line to the row's ``logs``, with the time and the attempt before it.

@@ -39,8 +39,8 @@ class Pace:
         """How many to claim now; it at most doubles from turn to turn."""
         if self._average is None:
             return 1
-        fitting = int(TURN / self._average) if self._average > 0 else self._most
-        self._limit = max(1, min(self._most, fitting, self._limit * 2))
+        fitting = min(TURN / self._average, self._most) if self._average > 0 else self._most
+        self._limit = max(1, min(int(fitting), self._limit * 2))
         return self._limit
 
     def is_short(self, job_type: str) -> bool:

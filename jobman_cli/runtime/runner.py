@@ -110,7 +110,11 @@ class Runner:
         Returns:
             What is to be recorded; None when ``completing()`` has recorded it.
         """
-        self._execute(self.perform, attempt)
+        try:
+            self._execute(self.perform, attempt)
+        except Exception as error:  # of Huey's bookkeeping, such as an exception without a repr
+            logger.exception("job %d: what surrounds it failed", attempt.claim.id)
+            attempt.outcome = attempt.outcome or self._explain(attempt.claim, error)
         ended = datetime.now(UTC)
         if attempt.recorded:
             return None
@@ -156,14 +160,14 @@ class Runner:
 
     def _explain(self, claim: Claim, error: BaseException) -> Outcome:
         kind, after = OutcomeKind.ERROR, None
-        if isinstance(error, TaskTimeout):
+        if isinstance(error, TaskTimeout) and claim.timeout is not None:
             kind, message = OutcomeKind.TIMEOUT, f"timed out after {claim.timeout:g} s"
         elif isinstance(error, Retry):
-            kind, message, after = OutcomeKind.RETRY, str(error), error.after
+            kind, message, after = OutcomeKind.RETRY, shown(error), error.after
         elif isinstance(error, Fail):
-            kind, message = OutcomeKind.FAIL, str(error) or "the job gave up"
+            kind, message = OutcomeKind.FAIL, shown(error) or "the job gave up"
         else:
-            message = f"{type(error).__name__}: {error}"
+            message = f"{type(error).__name__}: {shown(error)}"
         trace = "".join(traceback.format_exception(error))
         if after is None:
             job_type = self._registry.types.get(claim.type)
@@ -228,13 +232,21 @@ def storable(text: str, most: int) -> str:
     return f"{clean[:half]}\n… {len(clean) - most:,} characters left out …\n{clean[-half:]}"
 
 
+def shown(value: object, how: Callable[[object], str] = str) -> str:
+    """Its text; a job's own objects may refuse to give one."""
+    try:
+        return how(value)
+    except Exception as error:
+        return f"(a {type(value).__name__} that cannot be shown: {type(error).__name__})"
+
+
 def _completed(value: Any, context: Context) -> Outcome:
     if value is None:
         return COMPLETED
     if isinstance(value, str) and 0 < len(value) <= MAX_CODE and storable(value, MAX_CODE) == value:
         return Outcome(OutcomeKind.COMPLETED, code=value)
-    shown = repr(value)[:200]
     context.log(
-        f"returned {shown}, which is no completed_code (text of 1 to {MAX_CODE} characters) and is not kept"
+        f"returned {shown(value, repr)[:200]}, which is no completed_code (text of 1 to {MAX_CODE} "
+        "characters) and is not kept"
     )
     return COMPLETED

@@ -18,18 +18,25 @@ from jobman_cli.runtime.runner import Gate
 
 _PR_SET_PDEATHSIG = 1
 
+#: Seconds until an alarm that found the gate shut rings again.
+RING_AGAIN = 0.05
+
 
 class Overdue(Exception):
     """Guarded work took longer than it may."""
 
 
 class Alarm:
-    """Huey's timeout handler for one process: SIGALRM is installed once, a job only sets the timer."""
+    """Huey's timeout handler for one process: SIGALRM is installed once, a job only sets the timer.
 
-    __slots__ = ("_gate", "_seconds")
+    While the gate is shut it does not strike but rings again soon: what came before the job's function, or
+    a commit of the job's own, may have taken all the time there was.
+    """
+
+    __slots__ = ("_gate", "_seconds", "_set")
 
     def __init__(self, gate: Gate) -> None:
-        self._gate, self._seconds = gate, 0.0
+        self._gate, self._seconds, self._set = gate, 0.0, False
 
     def install(self) -> None:
         """Take over SIGALRM; only the main thread can."""
@@ -41,14 +48,19 @@ class Alarm:
         return self
 
     def __enter__(self) -> None:
+        self._set = True
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
     def __exit__(self, *_: object) -> None:
+        self._set = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _ring(self, _signum: int, _frame: object) -> None:
+        if not self._set:
+            return
         if self._gate.is_open:
             raise TaskTimeout(f"timeout ({self._seconds:g} s)")
+        signal.setitimer(signal.ITIMER_REAL, RING_AGAIN)
 
 
 class JobProcessEnvironment(ProcessEnvironment):

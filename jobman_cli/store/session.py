@@ -50,6 +50,7 @@ def after_commit(
         given.info[_KEY] = []
         event.listen(given, "after_commit", _committed)
         event.listen(given, "after_soft_rollback", _rolled_back)
+        event.listen(given, "after_transaction_end", _ended)
     given.info[_KEY].append((rows, push, owner, _inside(given)))
 
 
@@ -73,3 +74,9 @@ def _committed(session: Session) -> None:
 
 def _rolled_back(session: Session, previous: SessionTransaction) -> None:
     session.info[_KEY] = [entry for entry in session.info[_KEY] if previous not in entry[3]]
+
+
+def _ended(session: Session, transaction: SessionTransaction) -> None:
+    """A session that is closed without a word has rolled back, and fires no event for it."""
+    if transaction.parent is None:
+        session.info[_KEY] = []

@@ -83,6 +83,7 @@ class Turn:
         self._receiver, self._runner, self._hand, self._pace = receiver, runner, hand, pace
         self._pause, self._stopping, self._page = pause, stopping, page
         self._next_look = time.monotonic() + LOOK
+        self._gave = False
         self._away = 0.0
         #: Jobs run by this worker.
         self.count = 0
@@ -102,6 +103,7 @@ class Turn:
         """
         limit = self._pace.limit() if most is None else min(most, self._pace.limit())
         ticket = self._receive(limit, 0 if self._hand else wait)
+        self._gave = ticket is not None and bool(ticket.ids)
         finishes = self._hand.take_finished()
         if ticket is None and not finishes:
             self._look()
@@ -113,8 +115,11 @@ class Turn:
 
     @property
     def idle(self) -> bool:
-        """True when the hand is empty and both servers answered the last time."""
-        return not self._hand and not self._away
+        """True when the hand is empty, both servers answered the last time, and the line gave nothing.
+
+        Ids that nobody may claim, such as those of jobs done long ago, may have jobs behind them.
+        """
+        return not self._hand and not self._away and not self._gave
 
     def settle(self) -> None:
         """Record what finished and release what is not started; called before a pause of any kind."""

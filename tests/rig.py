@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from conftest import DATABASES, ENGINES
 from servers import DatabaseServer
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 
 from jobman_cli.core.context import Context
 from jobman_cli.core.jobtype import JobType, job
@@ -258,7 +258,22 @@ def job_types(calls: list[tuple[int, int]]) -> list[JobType]:
         calls.append((ctx.job_id, ctx.attempt))
         raise KeyboardInterrupt
 
-    return [noop, hello, boom, again, give_up, slow, interrupted]
+    @job("paid", timeout=None)
+    def paid(ctx: Context, then: str = "") -> None:
+        calls.append((ctx.job_id, ctx.attempt))
+        ctx.log("paying")
+        with ctx.completing("paid") as session:
+            session.execute(text(f"INSERT INTO effect VALUES ({ctx.job_id}, {ctx.attempt})"))
+            ctx.attribs["receipt"] = 7
+            if then == "inside":
+                raise ValueError("inside")
+        if then == "after":
+            raise ValueError("after")
+        if then == "twice":
+            with ctx.completing():
+                pass
+
+    return [paid, noop, hello, boom, again, give_up, slow, interrupted]
 
 
 def add_worker(store: Database, uuid: str | None = None, state: str = "running") -> str:

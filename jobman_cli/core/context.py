@@ -14,6 +14,10 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
+#: Characters of one message, and of all lines that wait to be stored, at the most: a database takes only so
+#: much in one statement, and a worker's memory is not a log file.
+MAX_MESSAGE, MAX_WAITING = 100_000, 1_000_000
+
 
 class Context:
     """One attempt, as the job sees it. A job receives it by naming a parameter ``ctx``.
@@ -30,7 +34,10 @@ class Context:
         "_before",
         "_cancelled",
         "_completing",
+        "_dropped",
         "_lines",
+        "_logged",
+        "_taken",
         "attempt",
         "job_id",
         "progress_mark",
@@ -56,6 +63,8 @@ class Context:
         self._before: str | None = None
         #: Log lines that are not stored yet.
         self._lines: deque[str] = deque()
+        # Each number has one writer: the job counts what it logged and could not, the taker what it took.
+        self._logged = self._taken = self._dropped = 0
         #: Held by whoever stores lines, so that two threads never store them out of order.
         self.writing = Lock()
         #: The last progress told, ``(done, total)``.
@@ -84,21 +93,34 @@ class Context:
         """Add a line to the row's ``logs``, with the time and the attempt before it.
 
         Args:
-            message: Anything; its ``str()`` is stored. NUL characters are replaced.
+            message: Anything; its ``str()`` is stored. NUL characters are replaced, very long text is cut,
+                and what comes faster than it can be stored is left out, which a line then says.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         text = str(message).replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-        self._lines.append(f"{now} [{self.attempt}] {text}\n")
+        if len(text) > MAX_MESSAGE:
+            text = f"{text[:MAX_MESSAGE]}… ({len(text) - MAX_MESSAGE:,} characters left out)"
+        line = f"{now} [{self.attempt}] {text}\n"
+        if self._logged - self._taken + len(line) > MAX_WAITING:
+            self._dropped += 1
+            return
+        self._logged += len(line)
+        self._lines.append(line)
 
     def take_lines(self) -> list[str]:
         """The lines that nobody has stored yet; who takes them stores them or gives them back."""
         taken = []
         while self._lines:  # the job may go on adding lines meanwhile
             taken.append(self._lines.popleft())
+        self._taken += sum(map(len, taken))
+        if dropped := self._dropped:
+            self._dropped = 0
+            taken.append(f"… {dropped:,} lines left out: too many at once …\n")
         return taken
 
     def give_back_lines(self, lines: list[str]) -> None:
         """They could not be stored."""
+        self._taken -= sum(map(len, lines))
         self._lines.extendleft(reversed(lines))
 
     def progress(self, done: float, total: float) -> None:

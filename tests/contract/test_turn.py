@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +28,9 @@ from rig import (
     set_worker,
     statuses,
 )
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
 
 from jobman_cli.engine.protocol import Ticket
 from jobman_cli.errors import QueueUnavailable, StoreUnavailable, WorkerLost
@@ -506,6 +509,105 @@ class TestAway:
 
         with pytest.raises(StoreUnavailable):
             rig.store.run(deadlock)
+
+
+@ONE_OF_EACH
+class TestCompleting:
+    """The job's own SQL and its completion: both, exactly once, or neither."""
+
+    @pytest.fixture
+    def effects(self, rig: Rig) -> Iterator[Callable[[], list[tuple[int, int]]]]:
+        with rig.store.transaction() as connection:
+            connection.execute(text("CREATE TABLE effect (job_id INTEGER, attempt INTEGER)"))
+
+        def read() -> list[tuple[int, int]]:
+            with rig.store.reading() as connection:
+                found = connection.execute(text("SELECT job_id, attempt FROM effect"))
+                return [tuple(row) for row in found]
+
+        yield read
+        with rig.store.transaction() as connection:
+            connection.execute(text("DROP TABLE effect"))
+
+    def test_both_in_one_commit(self, rig: Rig, effects: Any) -> None:
+        worker = rig.worker()
+        job_id = rig.dispatch("paid")
+        with counted_commits(rig.store) as commits:
+            worker.turn.take()
+            assert len(commits) == 2, "the claim, and the job's own"
+        row = rig.row(job_id)
+        assert (row.status, row.completed_code, row.attribs["receipt"]) == ("completed", "paid", 7)
+        assert row.logs.count("paying") == 1
+        assert effects() == [(job_id, 1)]
+        worker.drain()
+        assert rig.row(job_id).claims == 1
+
+    def test_an_error_inside_is_a_failed_attempt(self, rig: Rig, effects: Any) -> None:
+        worker = rig.worker()
+        job_id = rig.dispatch("paid", {"then": "inside"})
+        worker.drain()
+        assert effects() == []
+        row = rig.row(job_id)
+        assert (row.status, row.error_message) == ("failed", "ValueError: inside")
+
+    @pytest.mark.parametrize("then", ["after", "twice"])
+    def test_what_comes_after_it_is_only_logged(self, rig: Rig, effects: Any, then: str) -> None:
+        worker = rig.worker()
+        job_id = rig.dispatch("paid", {"then": then})
+        worker.drain()
+        assert effects() == [(job_id, 1)]
+        row = rig.row(job_id)
+        assert (row.status, row.error_message) == ("completed", None)
+        assert attempts_of(rig.store, job_id) == []
+
+    def test_an_attempt_that_was_lost_writes_nothing(self, rig: Rig, effects: Any) -> None:
+        """Rule 2: the fence holds for the job's own transaction too."""
+        worker = rig.worker()
+        job_id = rig.dispatch("paid")
+        begin = worker.runner.begin
+
+        def steal(claim: Any) -> Any:
+            change(rig.store, claim.id, claims=9)
+            return begin(claim)
+
+        worker.runner.begin = steal
+        worker.turn.take()
+        worker.turn.take(wait=0)
+        assert effects() == []
+        assert rig.row(job_id).status == "running"
+
+    def test_a_lost_answer_is_asked_of_the_row(self, rig: Rig, effects: Any, monkeypatch: Any) -> None:
+        """Rule 6: the COMMIT passed, so the attempt is completed and is not made again."""
+        worker = rig.worker()
+        job_id = rig.dispatch("paid")
+        commit = Session.commit
+
+        def lost(session: Any) -> None:
+            commit(session)
+            raise OperationalError("COMMIT", {}, Exception("gone away"))
+
+        monkeypatch.setattr(Session, "commit", lost)
+        worker.turn.take()
+        worker.turn.take(wait=0)
+        monkeypatch.undo()
+        assert effects() == [(job_id, 1)]
+        assert rig.row(job_id).status == "completed"
+        worker.drain()
+        assert rig.calls == [(job_id, 1)]
+
+    def test_a_commit_that_never_was(self, rig: Rig, effects: Any, monkeypatch: Any) -> None:
+        worker = rig.worker()
+        job_id = rig.dispatch("paid")
+
+        def away(session: Any) -> None:
+            raise OperationalError("COMMIT", {}, Exception("gone away"))
+
+        monkeypatch.setattr(Session, "commit", away)
+        worker.turn.take()
+        worker.turn.take(wait=0)
+        monkeypatch.undo()
+        assert effects() == []
+        assert rig.row(job_id).status == "failed"
 
 
 def place(store: Database, job_id: int) -> InLine:

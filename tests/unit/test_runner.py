@@ -336,6 +336,34 @@ class TestLogs:
 
         assert Bench(func).run().outcome.kind is KIND.ERROR
 
+    def test_a_flood_is_bounded_and_says_so(self) -> None:
+        """What waits to be stored must fit into one statement of any database."""
+
+        def func(ctx: Context) -> None:
+            for number in range(50_000):
+                ctx.log(f"{number} " + "x" * 100)
+            ctx.log("y" * 30_000_000)
+
+        logs = Bench(func).run().logs
+        assert len(logs) < 1_300_000
+        assert "] 0 xxx" in logs
+        assert "lines left out" in logs.splitlines()[-1]
+
+    def test_a_message_without_end(self) -> None:
+        logs = Bench(lambda ctx: ctx.log("z" * 3_000_000)).run().logs
+        assert len(logs) < 101_000
+        assert "characters left out" in logs
+
+    def test_there_is_room_again_once_lines_were_taken(self) -> None:
+        context = Context(1, "t", "q", 1, {}, lambda _code: nullcontext())
+        for _ in range(5):
+            for _ in range(9):
+                context.log("x" * 99_000)
+            lines = context.take_lines()
+            assert len(lines) == 9
+            context.give_back_lines(lines)
+            assert context.take_lines() == lines
+
     def test_progress(self) -> None:
         def func(ctx: Context) -> None:
             ctx.progress(1, 4)

@@ -28,17 +28,17 @@ BATCH = 100
 KEEP_WORKERS = 30 * 86400.0
 
 
-def rescue_silent(parts: Parts, boot_id: str) -> Rescued:
-    """Give up workers whose lease has run out, and take their jobs back.
+def rescue_silent(parts: Parts, boot_id: str, oldest: float) -> Rescued:
+    """Give up workers that were last heard before ``oldest``, and take their jobs back.
 
     Only who has himself been in touch with the database for a whole lease may call it: after an outage
     every lease looks run out.
 
     Args:
         boot_id: This host's boot.
+        oldest: By the clock that judges leases.
     """
-    lease = parts.settings.lease
-    taken = parts.database.run(_silent, parts, lease, boot_id)
+    taken = parts.database.run(_silent, parts, oldest, boot_id)
     return _tell(parts, taken)
 
 
@@ -90,9 +90,9 @@ def tidy_workers(parts: Parts) -> int:
     return parts.database.run(tidy, KEEP_WORKERS)
 
 
-def _silent(connection: Any, dialect: Dialect, parts: Parts, lease: float, boot_id: str) -> Rescued:
-    workers = lose_silent(connection, dialect, lease, boot_id, BATCH)
-    return _take(connection, dialect, parts, workers, f"no sign of life for {lease:g} s")
+def _silent(connection: Any, dialect: Dialect, parts: Parts, oldest: float, boot_id: str) -> Rescued:
+    workers = lose_silent(connection, dialect, oldest, boot_id, BATCH)
+    return _take(connection, dialect, parts, workers, f"no sign of life for {parts.settings.lease:g} s")
 
 
 def _dead(

@@ -7,14 +7,19 @@ import time
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.rescue import rescue_dead, rescue_silent, same_host
 from jobman_cli.runtime.identity import boot_id, is_gone, pid_namespace
-from jobman_cli.store.queries import database_now
+from jobman_cli.store.queries import lease_time
 
 
 class LeaseJudge:
     """Gives up workers whose lease has run out.
 
     It judges only after it has itself reached the database, without a gap, for one full lease: the first
-    look after an outage would otherwise find every lease run out. The clock counts the host's sleep.
+    look after an outage would otherwise find every lease run out. A gap is half a lease: a heartbeat (less
+    than a third of it) and a gap together must leave every live worker time to be heard. An answer that
+    came late is a gap as well, and leases are held against the moment of that answer, never against a
+    later one: a server that was stopped between the two would make every lease look run out.
+
+    The clock counts the host's sleep.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -28,16 +33,15 @@ class LeaseJudge:
         Raises:
             StoreUnavailable: when the database is away; the lease to wait begins anew.
         """
-        now = time.clock_gettime(time.CLOCK_BOOTTIME)
         lease = self._parts.settings.lease
-        if self._steady_since is None or now - self._last > lease / 3:
-            self._steady_since = now
-        self._last = now
         steady, self._steady_since = self._steady_since, None
-        self._parts.database.read(database_now)
-        self._steady_since = steady
+        answered = self._parts.database.read(lease_time)
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if steady is None or now - self._last > lease / 2:
+            steady = now
         if now - steady >= lease:
-            rescue_silent(self._parts, boot_id())
+            rescue_silent(self._parts, boot_id(), answered - lease)
+        self._steady_since, self._last = steady, now
 
 
 class PidJudge:

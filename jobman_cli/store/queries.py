@@ -216,6 +216,11 @@ def database_now(connection: Connection, dialect: Dialect) -> datetime:
     return connection.execute(select(type_coerce(dialect.now(), UTCDateTime()))).scalar_one()
 
 
+def lease_time(connection: Connection, dialect: Dialect) -> float:
+    """The clock that judges leases; see ``Dialect.lease_clock``."""
+    return float(connection.execute(select(dialect.lease_clock())).scalar_one())
+
+
 def _narrow(query: Select[Any], dialect: Dialect, wanted: JobFilter) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = []
     if len(wanted.statuses) == 1:

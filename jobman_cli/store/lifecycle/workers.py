@@ -99,19 +99,19 @@ def lose(connection: Connection, dialect: Dialect, workers: Sequence[str]) -> li
 
 
 def lose_silent(
-    connection: Connection, dialect: Dialect, lease: float, boot_id: str, limit: int
+    connection: Connection, dialect: Dialect, oldest: float, boot_id: str, limit: int
 ) -> list[str]:
-    """Give up workers whose lease has run out, by the database's clock, asked and written in one go.
+    """Give up workers that were last heard before a moment; whoever is heard meanwhile is left alone.
 
     Args:
-        lease: Seconds.
+        oldest: By ``Dialect.lease_clock``.
         boot_id: This host's boot: where the host's clock judges (SQLite), workers of another boot are
             dead.
 
     Returns:
         The uuids, in order.
     """
-    silent = WORKERS.c.beat < dialect.lease_clock() - lease
+    silent = WORKERS.c.beat < literal(oldest, Double)
     if dialect.name == "sqlite" and boot_id:
         silent = or_(silent, WORKERS.c.boot_id != boot_id)
     query = select(WORKERS.c.uuid).where(WORKERS.c.state == "running", silent).order_by(WORKERS.c.uuid)

@@ -137,18 +137,19 @@ def _read_file(path: Path, shown: str, problems: Problems) -> str:
 
 
 def _check_lease(values: dict[str, Any], given: Mapping[str, Node], problems: Problems) -> None:
-    """Two heartbeats may be late before anybody is taken for dead."""
+    """Two heartbeats, and two looks of a judge, may be late before anybody is taken for dead."""
     defaults = {each.name: each.default for each in fields(Settings)}
-    named = [name for name in ("heartbeat", "lease") if name in given]
-    if not all(name in values for name in named):
-        return  # one of them is wrong in itself, and said to be
-    heartbeat, lease = (values.get(name, defaults[name]) for name in ("heartbeat", "lease"))
-    if named and heartbeat * 3 >= lease:
-        problems.add(
-            given[named[0]].where,
-            named[0],
-            f"heartbeat ({heartbeat:g} s) must be less than a third of lease ({lease:g} s)",
-        )
+    for often, most in (("heartbeat", "less than a third"), ("sweep", "at most a third")):
+        named = [name for name in (often, "lease") if name in given]
+        if not named or not all(name in values for name in named):
+            continue  # one of them is wrong in itself, and said to be
+        seconds, lease = (values.get(name, defaults[name]) for name in (often, "lease"))
+        if seconds * 3 > lease or (often == "heartbeat" and seconds * 3 == lease):
+            problems.add(
+                given[named[0]].where,
+                named[0],
+                f"{often} ({seconds:g} s) must be {most} of lease ({lease:g} s)",
+            )
 
 
 def _origins(given: Mapping[str, Node]) -> dict[str, str]:

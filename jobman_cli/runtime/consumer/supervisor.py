@@ -177,6 +177,20 @@ class Supervisor(Consumer):
             flag.set()
         super().stop(graceful)
 
+    def _join_workers(self) -> bool:
+        """Wait for the children to end. Their leases are renewed all the while, and stuck ones are killed."""
+        deadline = time.monotonic() + self.shutdown_timeout
+        processes = [*(process for _, process in self.worker_threads), self.scheduler]
+        while living := [process for process in processes if self.environment.is_alive(process)]:
+            if time.monotonic() >= deadline:
+                return False
+            living[0].join(0.1)
+            self._beat()
+            if self.environment.forks:
+                self._end_stuck_workers()
+            self._undertaker.pay()
+        return True
+
     def check_worker_health(self) -> bool:
         """Replace workers that died; let those go that ended as planned, and end when all have."""
         kept = []

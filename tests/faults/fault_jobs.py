@@ -1,0 +1,83 @@
+"""Jobs whose effects can be counted. Loaded by the workers under test (`modules: [fault_jobs]`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from jobman_cli import Context, job
+
+INSERT = text("INSERT INTO effect (job_id, attempt) VALUES (:job, :attempt)")
+
+
+def record(session: Any, ctx: Context) -> None:
+    """Write the effect that the oracle counts, in the transaction that completes the job."""
+    session.execute(INSERT, {"job": ctx.job_id, "attempt": ctx.attempt})
+
+
+@job("effect", tries=50, backoff=[0.1], timeout=None)
+def effect(ctx: Context, ms: float = 0) -> None:
+    time.sleep(ms / 1000)
+    with ctx.completing() as session:
+        record(session, ctx)
+
+
+@job("plain", tries=50, backoff=[0.1], timeout=None)
+def plain(ms: float = 0) -> None:
+    time.sleep(ms / 1000)
+
+
+@job("held", tries=5, backoff=[0.1], timeout=None)
+def held(ctx: Context, gate: str) -> None:
+    """Runs until the file appears, then has its effect."""
+    wait_for(gate, ctx)
+    with ctx.completing() as session:
+        record(session, ctx)
+
+
+@job("held_plain", tries=5, backoff=[0.1], timeout=None)
+def held_plain(ctx: Context, gate: str) -> None:
+    wait_for(gate, ctx)
+
+
+def wait_for(gate: str, ctx: Context) -> None:
+    Path(f"{gate}.started-{ctx.attempt}").write_text(str(os.getpid()))
+    while not Path(gate).exists():
+        time.sleep(0.01)
+
+
+@job("poison", tries=1, timeout=None)
+def poison(ctx: Context, file: str) -> None:
+    """Kills its worker as the out-of-memory killer would."""
+    with open(file, "a") as starts:
+        starts.write(f"{ctx.attempt}\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job("stubborn", tries=2, backoff=[0], timeout=0.5)
+def stubborn(ctx: Context, file: str) -> None:
+    """Swallows its timeout and goes on for ever."""
+    with open(file, "a") as starts:
+        starts.write(f"{ctx.attempt}\n")
+    while True:
+        with suppress(Exception):
+            time.sleep(3600)
+
+
+@job("fails", tries=1, timeout=None)
+def fails() -> None:
+    raise ValueError("on purpose")
+
+
+@job("flaky", tries=3, backoff=[0.05], timeout=None)
+def flaky(ctx: Context) -> None:
+    if ctx.attempt == 1:
+        raise ValueError("once, on purpose")
+    with ctx.completing() as session:
+        record(session, ctx)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 #: Characters of one message, and of all lines that wait to be stored, at the most: a database takes only so
@@ -66,7 +66,7 @@ class Context:
         # Each number has one writer: the job counts what it logged and could not, the taker what it took.
         self._logged = self._taken = self._dropped = 0
         #: Held by whoever stores lines, so that two threads never store them out of order.
-        self.writing = Lock()
+        self.writing = RLock()
         #: The last progress told, ``(done, total)``.
         self.progress_mark: tuple[float, float] | None = None
         self._cancelled = False

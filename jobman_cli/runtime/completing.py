@@ -38,7 +38,9 @@ class Completing:
         if attempt.recorded:
             raise UsageError("this attempt is completed already", hint="Call completing() once in a job.")
         claim, context, gate = attempt.claim, attempt.context, self._gate
-        with completing_session(self._database, self._worker, claim) as transaction:
+        # First the lines, then the transaction: the watch thread takes the two in the same order, and on
+        # SQLite each would otherwise wait for what the other holds.
+        with context.writing, completing_session(self._database, self._worker, claim) as transaction:
             yield transaction.session
             reopen, gate.is_open = gate.is_open, False
             try:

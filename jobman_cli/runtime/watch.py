@@ -90,13 +90,17 @@ class Watch(threading.Thread):
         """Store lines and progress, and ask whether somebody wants the job to stop."""
         progress = progress_text(context)
         fresh = progress if (claim.id, progress) != self._told else None
-        with context.writing:
+        if not context.writing.acquire(blocking=False):
+            return  # the job is completing itself
+        try:
             lines = context.take_lines()
             try:
                 wanted = self._link.run(tell, self._worker, claim, "".join(lines) or None, fresh)
             except BaseException:
                 context.give_back_lines(lines)
                 raise
+        finally:
+            context.writing.release()
         self._told = (claim.id, progress)
         if wanted:
             context.ask_to_stop()

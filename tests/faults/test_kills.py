@@ -256,7 +256,7 @@ def test_eight_claimers_for_each_row(make_scene: Any) -> None:
     scene.client(pick(800, 4000), "effect", many=200)
     verdict = scene.drain()
     assert verdict.facts["claims"] >= verdict.acknowledged
-    assert not any("locked" in each.stderr for each in supervisors)
+    assert not any("locked" in each.stderr for each in supervisors), scene.last_words()
     assert verdict.facts["rescues"] == 0
 
 

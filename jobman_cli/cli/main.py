@@ -69,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     talk.quiet_streams()
     code = run(sys.argv[1:] if arguments is None else list(arguments))
     try:
-        sys.stdout.flush()
+        (sys.__stdout__ or sys.stdout).flush()
     except BrokenPipeError:
-        # Python would complain about the pipe once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Python would flush once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
 
 
@@ -86,7 +86,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         command: Any = typer.main.get_command(app)
         result = command.main(args=list(arguments), prog_name="jobman", standalone_mode=False)
-    except SystemExit as error:  # Typer answers a broken pipe, and a completion script, itself
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # Typer's answer, when its help is not read
+            return 0
         return error.code if isinstance(error.code, int) else int(bool(error.code))
     except BaseException as error:
         return failures.report(error, verbose)

@@ -199,15 +199,20 @@ class SetReceiver:
         self._rubbish, self._next_word = 0, 0.0
 
     def receive(self, limit: int, wait: float) -> Ticket | None:
-        """ZPOPMIN over the keys in their order; BZPOPMIN first when nothing is there."""
-        with self._translated():
-            members = self._pop(limit)
-            if not members and wait:
-                members = self._wait(limit, min(wait, BLOCK))
-        ids = [job_id for job_id in map(parse_member, members) if job_id is not None]
-        if len(ids) < len(members):
-            self._say_rubbish(len(members) - len(ids))
-        return Ticket(ids) if ids else None
+        """ZPOPMIN over the keys in their order; BZPOPMIN first when nothing is there.
+
+        A handful of rubbish is not an empty line: there may be jobs behind it.
+        """
+        while True:
+            with self._translated():
+                members = self._pop(limit)
+                if not members and wait:
+                    members = self._wait(limit, min(wait, BLOCK))
+            ids = [job_id for job_id in map(parse_member, members) if job_id is not None]
+            if len(ids) < len(members):
+                self._say_rubbish(len(members) - len(ids))
+            if ids or not members:
+                return Ticket(ids) if ids else None
 
     def look_again(self) -> None:
         """Every ``receive`` looks."""

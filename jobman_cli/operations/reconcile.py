@@ -66,8 +66,11 @@ def _push_all(parts: Parts, building: Rebuilding) -> int:
     return pushed
 
 
-def push_overtaken(parts: Parts) -> int:
+def push_overtaken(parts: Parts, underway: float = UNDERWAY) -> int:
     """Push queued rows that the queue ought to have given out already.
+
+    Args:
+        underway: Rows queued less than so many seconds ago are left alone.
 
     Returns:
         How many.
@@ -78,7 +81,7 @@ def push_overtaken(parts: Parts) -> int:
     pushed = 0
     for queue in parts.database.read(lines) if parts.engine.has_lines else ():
         head, after = parts.engine.head(queue), None
-        while rows := parts.database.read(overtaken_jobs, queue, head, after, UNDERWAY, BATCH):
+        while rows := parts.database.read(overtaken_jobs, queue, head, after, underway, BATCH):
             absent = parts.engine.missing(rows)
             if absent:
                 parts.engine.push(absent)

@@ -173,6 +173,7 @@ class Supervisor(Consumer):
 
     def stop(self, graceful: bool = False) -> None:
         """Tell every child, then wait as Huey does."""
+        logger.info("stopping: %s", "running jobs may finish" if graceful else "at once")
         for flag in self._flags:
             flag.set()
         super().stop(graceful)

@@ -14,9 +14,10 @@ from typing import Any
 from huey.consumer import Worker
 
 from jobman_cli.engine.instance import RunJob
-from jobman_cli.errors import StoreUnavailable
+from jobman_cli.errors import QueueUnavailable, StoreUnavailable
 from jobman_cli.operations.line import promote, push_pending
 from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.reconcile import push_overtaken
 from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import identify, new_uuid
@@ -134,7 +135,9 @@ class JobWorker(Worker):
         """Bring what is due or was not pushed to its line; True when there was something."""
         try:
             moved = promote(self._parts) + push_pending(self._parts)
-        except StoreUnavailable:
+            # What somebody else has promoted or written may be on its way to the line.
+            moved = moved or push_overtaken(self._parts, underway=0)
+        except (StoreUnavailable, QueueUnavailable):
             return True  # not empty: unknown
         if moved:
             self._receiver.look_again()

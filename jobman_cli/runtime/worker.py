@@ -31,7 +31,7 @@ from jobman_cli.errors import QueueUnavailable, StoreUnavailable, WorkerLost
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.hand import Hand
-from jobman_cli.runtime.pace import Pace
+from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page
 from jobman_cli.runtime.recorder import Recorder
 from jobman_cli.runtime.runner import Runner
@@ -84,6 +84,7 @@ class Turn:
         self._pause, self._stopping, self._page = pause, stopping, page
         self._next_look = time.monotonic() + LOOK
         self._gave = False
+        self._barren = 1
         self._away = 0.0
         #: Jobs run by this worker.
         self.count = 0
@@ -101,7 +102,9 @@ class Turn:
         Raises:
             WorkerLost: when this worker was given up.
         """
-        limit = self._pace.limit() if most is None else min(most, self._pace.limit())
+        # Ids that nobody may claim cost a turn: take ever more of them at once, to reach what lies behind.
+        limit = max(self._pace.limit(), self._barren)
+        limit = limit if most is None else min(most, limit)
         ticket = self._receive(limit, 0 if self._hand else wait)
         self._gave = ticket is not None and bool(ticket.ids)
         finishes = self._hand.take_finished()
@@ -109,6 +112,7 @@ class Turn:
             self._look()
             return 0
         claims = self._commit(finishes, ticket)
+        self._barren = min(self._barren * 2, MOST) if self._gave and not claims else 1
         if ticket is not None and not claims:
             self._look(now=bool(ticket.ids))
         return self._run(claims)

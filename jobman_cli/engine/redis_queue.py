@@ -228,6 +228,10 @@ class SetReceiver:
                 members += [found[0] for found in self._client.zpopmin(key, limit - len(members))]
             except ResponseError as error:
                 self._drop_wrong_type(key, error)
+            except RedisError:
+                if not members:
+                    raise
+                break  # what was popped before is claimed first; the next call meets the error again
             if len(members) >= limit:
                 break
         return members

@@ -48,10 +48,11 @@ def rebuild(parts: Parts) -> Rebuilt | None:
     building = parts.engine.begin_rebuild()
     if building is None:
         return None
-    logger.warning("the queue was lost or replaced; pushing every queued row")
     pushed = _push_all(parts, building)
     finished = building.finish()
-    logger.warning("pushed %d queued rows%s", pushed, "" if finished else "; another process goes on")
+    level = logging.WARNING if pushed else logging.INFO  # a new Redis knows nothing, and has nothing to know
+    end = "" if finished else "; another process goes on"
+    logger.log(level, "the queue was new, lost or replaced: pushed %d queued row(s)%s", pushed, end)
     return Rebuilt(pushed, finished)
 
 
@@ -85,7 +86,7 @@ def push_overtaken(parts: Parts, underway: float = UNDERWAY) -> int:
             absent = parts.engine.missing(rows)
             if absent:
                 parts.engine.push(absent)
-                logger.warning("queue %s: pushed %d row(s) that it did not hold", queue, len(absent))
+                logger.info("queue %s: pushed %d row(s) that it did not hold", queue, len(absent))
             pushed += len(absent)
             after = (rows[-1].rank, rows[-1].id)
     return pushed

@@ -9,12 +9,15 @@ that the attempt was interrupted.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from jobman_cli.core.backoff import backoff_delay
@@ -30,6 +33,8 @@ from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.finish import Finish
 
 logger = logging.getLogger("jobman.worker")
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 #: Characters kept of a code, a message and a traceback.
 MAX_CODE, MAX_MESSAGE, MAX_TRACE = 190, 10_000, 100_000
@@ -168,7 +173,7 @@ class Runner:
             kind, message = OutcomeKind.FAIL, shown(error) or "the job gave up"
         else:
             message = f"{type(error).__name__}: {shown(error)}"
-        trace = "".join(traceback.format_exception(error))
+        trace = "".join(traceback.format_exception(type(error), error, _own_frames(error)))
         if after is None:
             job_type = self._registry.types.get(claim.type)
             after = backoff_delay(job_type.options.backoff if job_type else (), claim.attempt, random.random)
@@ -238,6 +243,14 @@ def shown(value: object, how: Callable[[object], str] = str) -> str:
         return how(value)
     except Exception as error:
         return f"(a {type(value).__name__} that cannot be shown: {type(error).__name__})"
+
+
+def _own_frames(error: BaseException) -> TracebackType | None:
+    """The traceback from the job's own code on; whole when it never got there."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        frames = frames.tb_next
+    return frames or error.__traceback__
 
 
 def _completed(value: Any, context: Context) -> Outcome:

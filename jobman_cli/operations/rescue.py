@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from jobman_cli.core.backoff import backoff_delay
@@ -122,8 +122,7 @@ def _stuck(connection: Any, dialect: Dialect, parts: Parts, worker: str, job_id:
                 message,
                 backoff_delay(backoff, claim.attempt, random.random),
             )
-            now = datetime.now(UTC)
-            fail(connection, dialect, worker, Finish(claim, outcome, None, now), parts.engine.name)
+            fail(connection, dialect, worker, Finish(claim, outcome, None, time.time()), parts.engine.name)
     return Rescued(rows := release_all(connection, dialect, worker), released=len(rows))
 
 

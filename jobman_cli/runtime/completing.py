@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from jobman_cli.core.outcome import Outcome, OutcomeKind
@@ -45,7 +45,7 @@ class Completing:
             reopen, gate.is_open = gate.is_open, False
             try:
                 outcome = Outcome(OutcomeKind.COMPLETED, code=code)
-                finish = Finish(claim, outcome, attempt.started, datetime.now(UTC))
+                finish = Finish(claim, outcome, attempt.started, time.time())
                 if (changed := context.changed_attribs()) is not None:
                     finish.attribs = self._encode(changed)
                 note(finish, context)

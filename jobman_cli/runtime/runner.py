@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import os
 import random
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,7 +68,7 @@ class Attempt:
 
     claim: Claim
     context: Context
-    started: datetime
+    started: float
     outcome: Outcome | None = None
     recorded: bool = False
 
@@ -106,7 +106,7 @@ class Runner:
             claim.attribs,
             lambda code: self._completing(attempt, code),
         )
-        attempt = Attempt(claim, context, datetime.now(UTC))
+        attempt = Attempt(claim, context, time.time())
         return attempt
 
     def run(self, attempt: Attempt) -> Finish | None:
@@ -120,7 +120,7 @@ class Runner:
         except Exception as error:  # of Huey's bookkeeping, such as an exception without a repr
             logger.exception("job %d: what surrounds it failed", attempt.claim.id)
             attempt.outcome = attempt.outcome or self._explain(attempt.claim, error)
-        ended = datetime.now(UTC)
+        ended = time.time()
         if attempt.recorded:
             return None
         return self._finish(attempt, attempt.outcome or INTERRUPTED, ended)
@@ -184,7 +184,7 @@ class Runner:
             delay=after,
         )
 
-    def _finish(self, attempt: Attempt, outcome: Outcome, ended: datetime) -> Finish:
+    def _finish(self, attempt: Attempt, outcome: Outcome, ended: float) -> Finish:
         context = attempt.context
         finish = Finish(attempt.claim, outcome, attempt.started, ended)
         if (changed := context.changed_attribs()) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+import time
 from typing import Any
 
 from jobman_cli.core.outcome import COMPLETED
@@ -17,7 +17,7 @@ def make(job_id: int) -> Claim:
 
 
 def ended(job_id: int) -> Finish:
-    now = datetime.now(UTC)
+    now = time.time()
     return Finish(make(job_id), COMPLETED, now, now)
 
 

@@ -109,7 +109,7 @@ class TestReturning:
         finish = Bench(lambda: None).run()
         assert (finish.outcome.kind, finish.outcome.code) == (KIND.COMPLETED, None)
         assert (finish.attribs, finish.logs, finish.progress) == (None, None, None)
-        assert finish.started.tzinfo is finish.ended.tzinfo is dt.UTC
+        assert 0 <= time.time() - finish.ended <= time.time() - finish.started < 60
 
     @pytest.mark.parametrize("code", ["already-there", "x", "ü" * MAX_CODE])
     def test_a_code(self, code: str) -> None:

@@ -31,8 +31,11 @@ class Dialect:
         """Arguments for ``create_engine``. ``lease`` in seconds bounds what a frozen process may block."""
         raise NotImplementedError
 
-    def prepare(self, engine: Engine) -> None:
-        """Hang listeners on a new engine."""
+    def prepare(self, engine: Engine, lease: float) -> None:
+        """Hang listeners on a new engine; ``lease`` as in ``engine_options``."""
+
+    def cut(self, driver_connection: Any) -> None:
+        """Break a connection from another thread: what waits for its answer fails at once."""
 
     def adopt(self, connection: Connection) -> None:
         """Make a connection of the application's own engine fit for our statements."""
@@ -57,7 +60,8 @@ class Dialect:
         """A batch of rows as a subquery, read from the JSON document in the parameter ``name``.
 
         The document is an array of objects, one a row, as ``json.dumps`` writes it. A missing key is
-        NULL. The subquery has one more column, ``position``, that keeps the rows' order.
+        NULL; a time is given in seconds since 1970. The subquery has one more column, ``position``, that
+        keeps the rows' order.
         """
         raise NotImplementedError
 

@@ -5,6 +5,8 @@ No ``UPDATE … RETURNING`` in either, so a claim is SELECT … FOR UPDATE SKIP 
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.store.dialects.base import Dialect, Kind
 
-_TYPES = {Kind.INTEGER: "BIGINT", Kind.NUMBER: "DOUBLE", Kind.TEXT: "LONGTEXT", Kind.TIME: "DATETIME(6)"}
+_TYPES = {Kind.INTEGER: "BIGINT", Kind.NUMBER: "DOUBLE", Kind.TEXT: "LONGTEXT", Kind.TIME: "DECIMAL(20,6)"}
 _DEADLOCK, _LOCK_WAIT = 1213, 1205
 
 
@@ -42,7 +44,7 @@ class MySQL(Dialect):
             "connect_args": {"connect_timeout": 5, "charset": "utf8mb4"},
         }
 
-    def prepare(self, engine: Engine) -> None:
+    def prepare(self, engine: Engine, lease: float) -> None:
         """MariaDB can end a transaction whose client is frozen; MySQL cannot."""
 
         @event.listens_for(engine, "connect")
@@ -52,7 +54,13 @@ class MySQL(Dialect):
             with dbapi.cursor() as cursor:
                 cursor.execute("SET SESSION time_zone = '+00:00'")
                 if "mariadb" in str(dbapi.get_server_info()).lower():
-                    cursor.execute("SET SESSION idle_transaction_timeout = 30")
+                    cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(lease))}")
+
+    def cut(self, driver_connection: Any) -> None:
+        """Shut its socket down."""
+        if (end := getattr(driver_connection, "_sock", None)) is not None:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def now(self) -> ColumnElement[Any]:
         """UTC with microseconds."""
@@ -73,8 +81,11 @@ class MySQL(Dialect):
     def rows(self, name: str, **columns: Kind) -> Subquery:
         """``JSON_TABLE``."""
         fields = ", ".join(f"{key} {_TYPES[kind]} PATH '$.{key}'" for key, kind in columns.items())
+        values = ", ".join(
+            f"FROM_UNIXTIME({key}) AS {key}" if kind is Kind.TIME else key for key, kind in columns.items()
+        )
         sql = (
-            f"SELECT {', '.join(columns)}, position FROM "  # noqa: S608 - names from this package only
+            f"SELECT {values}, position FROM "  # noqa: S608 - names from this package only
             f"JSON_TABLE(:{name}, '$[*]' COLUMNS (position FOR ORDINALITY, {fields})) AS r"
         )
         return text(sql).columns(*map(column, columns), column("position")).subquery(name)

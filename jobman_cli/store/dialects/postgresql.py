@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import (
@@ -23,7 +26,12 @@ from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.store.dialects.base import Dialect, Kind
 
-_TYPES = {Kind.INTEGER: "bigint", Kind.NUMBER: "double precision", Kind.TEXT: "text", Kind.TIME: "timestamp"}
+_TYPES = {
+    Kind.INTEGER: "bigint",
+    Kind.NUMBER: "double precision",
+    Kind.TEXT: "text",
+    Kind.TIME: "double precision",
+}
 
 
 class PostgreSQL(Dialect):
@@ -37,11 +45,22 @@ class PostgreSQL(Dialect):
         arguments = {
             "connect_timeout": 5,
             "tcp_user_timeout": millis,
+            # A peer that is gone without a word is noticed while an answer is awaited, too.
+            "keepalives_idle": max(1, round(lease / 3)),
+            "keepalives_interval": max(1, round(lease / 6)),
+            "keepalives_count": 3,
             "application_name": "jobman",
             "options": f"-c idle_in_transaction_session_timeout={millis}",
         }
         given = set(url.query)
         return {"connect_args": {key: value for key, value in arguments.items() if key not in given}}
+
+    def cut(self, driver_connection: Any) -> None:
+        """Shut its socket down."""
+        with suppress(Exception):  # it may be closed already
+            end = socket.socket(fileno=os.dup(driver_connection.fileno()))
+            with end:
+                end.shutdown(socket.SHUT_RDWR)
 
     def now(self) -> ColumnElement[Any]:
         """The statement's own time, not the transaction's."""
@@ -60,11 +79,10 @@ class PostgreSQL(Dialect):
         return func.clock_timestamp() + seconds * literal_column("interval '1 second'")
 
     def rows(self, name: str, **columns: Kind) -> Subquery:
-        """``jsonb_to_recordset``; times are read as UTC."""
+        """``jsonb_to_recordset``."""
         fields = ", ".join(f"{key} {_TYPES[kind]}" for key, kind in columns.items())
         values = ", ".join(
-            f"{key} AT TIME ZONE 'UTC' AS {key}" if kind is Kind.TIME else key
-            for key, kind in columns.items()
+            f"to_timestamp({key}) AS {key}" if kind is Kind.TIME else key for key, kind in columns.items()
         )
         # ROWS FROM … WITH ORDINALITY keeps the document's order.
         sql = (

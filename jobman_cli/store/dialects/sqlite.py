@@ -54,7 +54,7 @@ class SQLite(Dialect):
             _make_file(Path(url.database))
         return {"connect_args": {"timeout": BUSY, "check_same_thread": False, "cached_statements": 256}}
 
-    def prepare(self, engine: Engine) -> None:
+    def prepare(self, engine: Engine, lease: float) -> None:
         """Pragmas, functions, and BEGIN IMMEDIATE."""
 
         @event.listens_for(engine, "connect")
@@ -104,7 +104,11 @@ class SQLite(Dialect):
 
     def rows(self, name: str, **columns: Kind) -> Subquery:
         """``json_each``."""
-        values = ", ".join(f"json_extract(value, '$.{key}') AS {key}" for key in columns)
+        fields = {key: f"json_extract(value, '$.{key}')" for key in columns}
+        values = ", ".join(
+            f"jobman_time({fields[key]}) AS {key}" if kind is Kind.TIME else f"{fields[key]} AS {key}"
+            for key, kind in columns.items()
+        )
         sql = f"SELECT {values}, key AS position FROM json_each(:{name})"  # noqa: S608 - names from this package only
         return text(sql).columns(*map(column, columns), column("position")).subquery(name)
 
@@ -127,6 +131,7 @@ def _give_clock(dbapi: Any) -> None:
     dbapi.create_function("jobman_now", 0, lambda: stamp(time.time()))
     dbapi.create_function("jobman_now_ms", 0, lambda: int(time.time() * 1000))
     dbapi.create_function("jobman_boottime", 0, lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
+    dbapi.create_function("jobman_time", 1, lambda seconds: None if seconds is None else stamp(seconds))
     dbapi.create_function("jobman_later", 1, lambda seconds: stamp(time.time() + seconds))
 
 

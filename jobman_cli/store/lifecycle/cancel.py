@@ -39,13 +39,16 @@ def cancel_jobs(connection: Connection, dialect: Dialect, ids: list[int]) -> lis
     return _sorted(rows)
 
 
-def clear_line(connection: Connection, dialect: Dialect, queue: str, limit: int) -> list[Cancelled]:
-    """Cancel some of a queue's waiting jobs, scheduled ones included.
+def clear_line(
+    connection: Connection, dialect: Dialect, queue: str, after: int, upto: int, limit: int
+) -> list[Cancelled]:
+    """Cancel some of a queue's waiting jobs, scheduled ones included, with ids above ``after``, up to ``upto``.
 
     Returns:
         The rows that were cancelled, in id order; empty when none is left.
     """
-    return _sorted(_by_queue(dialect)(connection, {"line": queue, "most": limit}))
+    values = {"line": queue, "above": after, "highest": upto, "most": limit}
+    return _sorted(_by_queue(dialect)(connection, values))
 
 
 def _sorted(rows: Sequence[Any]) -> list[Cancelled]:
@@ -63,7 +66,12 @@ def _by_ids(dialect: Dialect) -> Move:
 def _by_queue(dialect: Dialect) -> Move:
     pick = (
         select(JOBS.c.id)
-        .where(JOBS.c.queue == bindparam("line"), text(_WAITING))
+        .where(
+            JOBS.c.queue == bindparam("line"),
+            text(_WAITING),
+            JOBS.c.id > bindparam("above"),
+            JOBS.c.id <= bindparam("highest"),
+        )
         .order_by(JOBS.c.id)
         .limit(bindparam("most", type_=Integer))
         .with_for_update()

@@ -50,7 +50,7 @@ _COLUMNS = (
 
 
 def claim_ids(connection: Connection, dialect: Dialect, worker: str, ids: list[int]) -> list[Claim]:
-    """Claim those of ``ids`` that wait and whose line is theirs.
+    """Claim those of ``ids`` that wait.
 
     Args:
         worker: The worker's uuid; its row must be live.

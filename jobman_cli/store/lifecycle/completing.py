@@ -35,11 +35,13 @@ class CompletingTransaction:
         with self.database.translated():
             self.session.flush()
             connection: Connection = self.session.connection()
-            if complete(connection, self.database.dialect, self.worker, [finish]):
+            with self.database.short(connection):
+                refused = complete(connection, self.database.dialect, self.worker, [finish])
+            if refused:
                 self.session.rollback()
                 raise AttemptLost
         try:
-            with self.database.translated():
+            with self.database.translated(), self.database.short(connection):
                 self.session.commit()
         except StoreUnavailable:
             if not self._was_committed():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -29,7 +29,10 @@ from jobman_cli.core.outcome import Outcome, OutcomeKind
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect, Kind
 from jobman_cli.store.lifecycle.claim import Claim
-from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS, as_utc
+from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS
+
+#: Characters of one document: far below the packet that MariaDB takes (16 MiB), whatever the encoding.
+MAX_DOCUMENT = 2**21
 
 
 @dataclass(slots=True)
@@ -37,9 +40,9 @@ class Finish:
     """One attempt's end, ready to be recorded.
 
     Attributes:
-        started: When the job's function was called, by the worker's clock, aware; None keeps what the
-            row says.
-        ended: When it returned.
+        started: When the job's function was called, by the worker's clock, in seconds since 1970; None
+            keeps what the row says.
+        ended: When it returned, likewise.
         attribs: The attribs as JSON text, when the job changed them; else None.
         logs: Lines to add, or None.
         progress: JSON text, or None.
@@ -47,8 +50,8 @@ class Finish:
 
     claim: Claim
     outcome: Outcome
-    started: datetime | None
-    ended: datetime
+    started: float | None
+    ended: float
     attribs: str | None = None
     logs: str | None = None
     progress: str | None = None
@@ -57,16 +60,15 @@ class Finish:
 def complete(
     connection: Connection, dialect: Dialect, worker: str, finishes: Sequence[Finish]
 ) -> list[Finish]:
-    """Record completed attempts, all in one statement.
+    """Record completed attempts: one statement, but for batches too large for a packet.
 
     Returns:
         Those that the fence refused: the job is no longer this worker's.
     """
-    if not finishes:
-        return []
-    values = {"finisher": worker, "done": _document(finishes)}
-    result = connection.execute(_complete(dialect), values)
-    recorded = len(result.all()) if dialect.update_returning else result.rowcount
+    recorded = 0
+    for document in _documents(finishes):
+        result = connection.execute(_complete(dialect), {"finisher": worker, "done": document})
+        recorded += len(result.all()) if dialect.update_returning else result.rowcount
     if recorded == len(finishes):
         return []
     # Which ones? What was recorded earlier under the same fence (its answer was lost) counts as well.
@@ -97,7 +99,7 @@ def fail(connection: Connection, dialect: Dialect, worker: str, finish: Finish, 
         "claim": claim.claims,
         "final": is_final(claim, outcome),
         "delay": outcome.delay,
-        "begun": finish.started,
+        "begun": _moment(finish.started),
         "message": outcome.error_message,
         "trace": outcome.exception,
         "new_attribs": finish.attribs,
@@ -116,8 +118,8 @@ def fail(connection: Connection, dialect: Dialect, worker: str, finish: Finish, 
             "number": claim.attempt,
             "claim": claim.claims,
             "worker_id": worker,
-            "started_at": finish.started,
-            "ended_at": finish.ended,
+            "started_at": _moment(finish.started),
+            "ended_at": _moment(finish.ended),
             "outcome": outcome.kind.value,
             "error_message": outcome.error_message,
             "exception": outcome.exception,
@@ -154,31 +156,36 @@ def is_final(claim: Claim, outcome: Outcome) -> bool:
     return outcome.kind is OutcomeKind.FAIL or claim.attempt - claim.rescues >= claim.tries
 
 
-def _document(finishes: Sequence[Finish]) -> str:
-    """The batch as one JSON document; keys without a value are left out."""
-    rows = []
-    for finish in finishes:
-        claim = finish.claim
-        row: dict[str, Any] = {
-            "id": claim.id,
-            "claims": claim.claims,
-            "started": _text(finish.started or finish.ended),
-            "ended": _text(finish.ended),
-        }
-        if finish.outcome.code is not None:
-            row["code"] = finish.outcome.code
-        if finish.attribs is not None:
-            row["attribs"] = finish.attribs
-        if finish.logs is not None:
-            row["logs"] = finish.logs
-        if finish.progress is not None:
-            row["progress"] = finish.progress
-        rows.append(row)
-    return compact_json(rows)
+def _documents(finishes: Sequence[Finish]) -> Iterator[str]:
+    """The batch as JSON: one document, or several when logs or attribs make it long."""
+    rows = [_row(finish) for finish in finishes]
+    while rows:
+        size, number = len(rows[0]), 1
+        while number < len(rows) and size + len(rows[number]) <= MAX_DOCUMENT:
+            size += len(rows[number])
+            number += 1
+        yield "[" + ",".join(rows[:number]) + "]"
+        del rows[:number]
 
 
-def _text(moment: datetime) -> str:
-    return as_utc(moment).replace(tzinfo=None).isoformat(" ", "microseconds")
+def _row(finish: Finish) -> str:
+    claim, started = finish.claim, finish.ended if finish.started is None else finish.started
+    # Written by hand, because this runs for every job: four numbers need no encoder.
+    times = f'{{"id":{claim.id},"claims":{claim.claims},"started":{started!r},"ended":{finish.ended!r}'
+    given = {
+        "code": finish.outcome.code,
+        "attribs": finish.attribs,
+        "logs": finish.logs,
+        "progress": finish.progress,
+    }
+    if not any(given.values()):
+        return times + "}"
+    rest = compact_json({key: value for key, value in given.items() if value is not None})
+    return f"{times},{rest[1:]}"
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def kept(dialect: Dialect, attribs: Any, logs: Any, progress: Any) -> dict[str, ColumnElement[Any]]:

@@ -15,7 +15,8 @@ from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS
 
 _UNFINISHED = sorted(status.value for status in Status if status not in FINAL)
 
-#: Called with each row that is about to go: the table's name and the row. It returns when they are safe.
+#: Called with the rows that are about to go, each with its table's name; it returns when they are safe. It is
+#: called again with a batch that was rolled back and sent anew, and then forgets what it was given before.
 Archive = Callable[[list[tuple[str, dict[str, Any]]]], None]
 
 
@@ -40,7 +41,7 @@ def prune_batch(
 
     Args:
         unfinished: Also those that are not finished; running ones stay all the same.
-        archive: Given the rows, inside the transaction, before they are deleted.
+        archive: Given the batch's rows, inside the transaction, before they are deleted.
 
     Returns:
         How many jobs were deleted, and the mark for the next batch; None when this was the last.
@@ -60,15 +61,16 @@ def prune_batch(
     return deleted, Mark(last.created_at, last.id) if len(found) == limit else None
 
 
-def count_old(connection: Connection, dialect: Dialect, before: datetime) -> tuple[int, int, list[int]]:
-    """Jobs made before a moment: how many are finished, how many are not, and the first finished ids."""
-    old = JOBS.c.created_at < before
-    finished = JOBS.c.status.not_in(_UNFINISHED)
+def count_old(
+    connection: Connection, dialect: Dialect, before: datetime, unfinished: bool
+) -> tuple[int, int, list[int]]:
+    """Jobs made before a moment: how many a prune deletes, how many it keeps, and the first ids to go."""
+    old, goes = JOBS.c.created_at < before, _prunable(unfinished)
     query = select(func.count()).select_from(JOBS)
-    done = connection.execute(query.where(old, finished)).scalar_one()
-    kept = connection.execute(query.where(old, ~finished)).scalar_one()
-    first = select(JOBS.c.id).where(old, finished).order_by(JOBS.c.created_at, JOBS.c.id).limit(10)
-    return done, kept, list(connection.execute(first).scalars())
+    going = connection.execute(query.where(old, goes)).scalar_one()
+    kept = connection.execute(query.where(old, ~goes)).scalar_one()
+    first = select(JOBS.c.id).where(old, goes).order_by(JOBS.c.created_at, JOBS.c.id).limit(10)
+    return going, kept, list(connection.execute(first).scalars())
 
 
 def forget_failed(connection: Connection, dialect: Dialect, failed_ids: Sequence[int]) -> int:
@@ -95,7 +97,8 @@ def _delete_jobs(
         gone = connection.execute(delete(JOBS).where(these).returning(JOBS.c.id), given).scalars().all()
         _delete_belonging(connection, dialect, gone)
         return len(gone)
-    locked = select(JOBS).where(these).order_by(JOBS.c.id).with_for_update()
+    columns = [JOBS.c.id] if archive is None else list(JOBS.columns)
+    locked = select(*columns).where(these).order_by(JOBS.c.id).with_for_update()
     jobs = [dict(row) for row in connection.execute(locked, given).mappings()]
     gone = [job["id"] for job in jobs]
     if archive is not None and gone:

@@ -10,7 +10,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -57,6 +57,8 @@ class Database:
             raise ConfigurationError("database: the URL cannot be read", hint=_URL_HINT) from error
         self._raw_url, self.lease, self.pooled = url, lease, pooled
         self.dialect = dialect_for(self.url.get_backend_name())
+        #: Calls that are underway and ought to be short: since when, and on which connection.
+        self.underway: dict[int, tuple[float, Connection]] = {}
 
     def __repr__(self) -> str:
         return f"Database({self.url.render_as_string(hide_password=True)!r})"
@@ -82,7 +84,7 @@ class Database:
                 f"database: the driver for {self.url.drivername} is not installed",
                 hint=f"pip install 'jobman-cli[{extra}]'",
             ) from error
-        self.dialect.prepare(engine)
+        self.dialect.prepare(engine, self.lease)
         return engine
 
     @contextmanager
@@ -93,8 +95,9 @@ class Database:
             StoreUnavailable: when the database is away. After a failed COMMIT the change may or may not
                 have been made.
         """
-        with self.translated(), self.engine.begin() as connection:
-            yield connection
+        with self.translated(), self.engine.connect() as connection:
+            with self.short(connection), connection.begin():
+                yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -105,8 +108,33 @@ class Database:
         """
         with self.translated(), self.engine.connect() as connection:
             reader = connection.execution_options(**{READ_ONLY: True})
-            with reader.begin():
+            with self.short(reader), reader.begin():
                 yield reader
+
+    @contextmanager
+    def short(self, connection: Connection) -> Iterator[None]:
+        """What is done inside ought to be short: see ``cut_overdue``."""
+        self.underway[id(connection)] = (time.monotonic(), connection)
+        try:
+            yield
+        finally:
+            self.underway.pop(id(connection), None)
+
+    def cut_overdue(self, seconds: float) -> int:
+        """Break calls that have been underway for longer; for a thread that watches over this process.
+
+        A connection whose other end has forgotten it, or a server that is stopped, would otherwise keep
+        the caller for ever. The caller gets ``StoreUnavailable``, and does not know what became of a COMMIT.
+
+        Returns:
+            How many.
+        """
+        oldest = time.monotonic() - seconds
+        late = [connection for began, connection in list(self.underway.values()) if began < oldest]
+        for connection in late:
+            with suppress(Exception):  # it may end, or be closed, at this very moment
+                self.dialect.cut(connection.connection.driver_connection)
+        return len(late)
 
     def run(self, work: Work[T], *arguments: Any) -> T:
         """Call ``work(connection, dialect, *arguments)`` in a transaction.
@@ -209,6 +237,7 @@ class Link:
             try:
                 if self._connection is None:
                     self._connection = self.database.engine.connect()
+                self.database.underway[id(self)] = (time.monotonic(), self._connection)
                 with self._connection.begin():
                     yield self._connection
             except BaseException as error:
@@ -216,6 +245,8 @@ class Link:
                 if isinstance(error, DBAPIError) or not isinstance(error, Exception):
                     self.drop()
                 raise
+            finally:
+                self.database.underway.pop(id(self), None)
 
     def run(self, work: Work[T], *arguments: Any) -> T:
         """As ``Database.run``, on the held connection."""

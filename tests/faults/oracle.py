@@ -50,13 +50,6 @@ class Oracle:
         with database.transaction() as connection:
             connection.execute(text(TABLE))
 
-    def unfinished(self) -> int:
-        """How many rows are not final."""
-        names = ", ".join(f"'{status.value}'" for status in FINAL)
-        with self._database.reading() as connection:
-            query = text(f"SELECT count(*) FROM jobmans WHERE status NOT IN ({names})")
-            return int(connection.execute(query).scalar_one())
-
     def judge(self, files: Iterable[Path]) -> Verdict:
         """The verdict, now."""
         acknowledged = acknowledged_ids(files)

@@ -12,6 +12,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from processes import JobmanProcess, jobman_environment, run_jobman, spawn, wait
 from sqlalchemy import select, text
 
 from jobman_cli.app import Jobman
+from jobman_cli.core.states import FINAL
+from jobman_cli.errors import StoreUnavailable
 from jobman_cli.store.schema import upgrade
 from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS, WORKERS
 
@@ -121,34 +124,44 @@ class Scene:
 
     # -- what is there -----------------------------------------------------------------------------
 
+    def ask(self, query: Any) -> list[Any]:
+        """Rows; a server that was restarted, or is away for a moment, is asked again."""
+        for tries_left in reversed(range(100)):
+            try:
+                with self.store.reading() as connection:
+                    return list(connection.execute(query).all())
+            except StoreUnavailable:
+                if not tries_left:
+                    raise
+                time.sleep(0.1)
+        raise AssertionError("unreachable")
+
     def row(self, job_id: int) -> Any:
-        with self.store.reading() as connection:
-            return connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one()
+        return self.ask(select(JOBS).where(JOBS.c.id == job_id))[0]
 
     def rows(self, *conditions: Any) -> list[Any]:
-        with self.store.reading() as connection:
-            return list(connection.execute(select(JOBS).where(*conditions).order_by(JOBS.c.id)).all())
+        return self.ask(select(JOBS).where(*conditions).order_by(JOBS.c.id))
 
     def attempts(self, job_id: int) -> list[Any]:
         query = select(ATTEMPTS).where(ATTEMPTS.c.jobman_id == job_id).order_by(ATTEMPTS.c.id)
-        with self.store.reading() as connection:
-            return list(connection.execute(query).all())
+        return self.ask(query)
 
     def failed(self, job_id: int) -> list[Any]:
-        with self.store.reading() as connection:
-            return list(connection.execute(select(FAILED_JOBS).where(FAILED_JOBS.c.jobman_id == job_id)).all())
+        return self.ask(select(FAILED_JOBS).where(FAILED_JOBS.c.jobman_id == job_id))
 
     def workers(self, *states: str) -> list[Any]:
-        with self.store.reading() as connection:
-            rows = connection.execute(select(WORKERS)).all()
-        return [row for row in rows if not states or row.state in states]
+        return [row for row in self.ask(select(WORKERS)) if not states or row.state in states]
 
     def acknowledged(self) -> int:
         return len(acknowledged_ids(self.files))
 
     def completed(self) -> int:
-        with self.store.reading() as connection:
-            return int(connection.execute(text("SELECT count(*) FROM jobmans WHERE status = 'completed'")).scalar_one())
+        return int(self.ask(text("SELECT count(*) FROM jobmans WHERE status = 'completed'"))[0][0])
+
+    def unfinished(self) -> int:
+        names = ", ".join(f"'{status.value}'" for status in FINAL)
+        query = text(f"SELECT count(*) FROM jobmans WHERE status NOT IN ({names})")
+        return int(self.ask(query)[0][0])
 
     def worker_of(self, job_id: int) -> psutil.Process:
         """The process that runs a job."""
@@ -187,7 +200,7 @@ class Scene:
             self.slowest = max(getattr(self, "slowest", 0.0), json.loads(out)["slowest"])
         self.clients.clear()
         try:
-            wait_until(lambda: self.oracle.unfinished() == 0, timeout, "the drain", interval=0.05)
+            wait_until(lambda: self.unfinished() == 0, timeout, "the drain", interval=0.05)
         except AssertionError as error:
             rows = self.rows(JOBS.c.status.not_in(("completed", "failed", "cancelled")))[:5]
             raise AssertionError(f"{error}\nseed {self.seed}\nstuck: {rows}\n{self.last_words()}") from None

@@ -80,7 +80,7 @@ def test_redis_troubles(make_scene: Any, redis_server: RedisServer, fault: Any, 
         acknowledged = scene.acknowledged()
         fault(redis_server)
         back, seen = time.monotonic(), scene.completed()
-        wait_until(lambda: scene.completed() > seen or not scene.oracle.unfinished(), RESUME, "work again")
+        wait_until(lambda: scene.completed() > seen or not scene.unfinished(), RESUME, "work again")
         print(f"resumed {time.monotonic() - back:.2f} s after {fault.__name__}")
         assert scene.acknowledged() >= acknowledged
     verdict = scene.drain(60)

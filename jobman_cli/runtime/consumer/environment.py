@@ -22,8 +22,12 @@ _PR_SET_PDEATHSIG = 1
 RING_AGAIN = 0.05
 
 
-class Overdue(Exception):
-    """Guarded work took longer than it may."""
+class Overdue(BaseException):
+    """Guarded work took longer than it may.
+
+    No ``Exception``: a connection on which it struck has a query underway, and SQLAlchemy then throws the
+    connection away instead of asking it for a rollback.
+    """
 
 
 class Alarm:
@@ -134,7 +138,7 @@ def guarded(seconds: float) -> Iterator[None]:
         raise Overdue(f"no answer within {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again, should the clearing up hang as well
     try:
         yield
     finally:

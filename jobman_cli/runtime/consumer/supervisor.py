@@ -19,6 +19,7 @@ from huey.consumer import Consumer, ConsumerStopped, Scheduler
 from jobman_cli.errors import JobmanError, WorkerLost
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
+from jobman_cli.runtime.answers import Answers
 from jobman_cli.runtime.consumer.environment import (
     JobProcessEnvironment,
     JobThreadEnvironment,
@@ -58,6 +59,7 @@ class MaintenanceProcess(Scheduler):
     def initialize(self) -> None:
         """In the child: leave the parent's connections alone."""
         self._parts.database.forget()
+        Answers(self._parts.database, self._parts.settings.lease).start()
         self._maintenance = Maintenance(sweeps(self._parts))
 
     def loop(self, now: Any = None) -> None:

@@ -15,9 +15,11 @@ from huey.consumer import Worker
 
 from jobman_cli.engine.instance import RunJob
 from jobman_cli.errors import QueueUnavailable, StoreUnavailable
+from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.line import promote, push_pending
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.reconcile import push_overtaken
+from jobman_cli.runtime.answers import Answers
 from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import identify, new_uuid
@@ -27,6 +29,8 @@ from jobman_cli.runtime.runner import Attempt, Gate, Runner
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.runtime.worker import IDLE, Turn
 from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.lifecycle.release import release_all
 from jobman_cli.store.lifecycle.workers import is_live, register, stop
 
 logger = logging.getLogger("jobman.worker")
@@ -79,6 +83,7 @@ class JobWorker(Worker):
         super().initialize()
         parts, plan = self._parts, self._plan
         parts.database.forget()
+        Answers(parts.database, parts.settings.lease).start()
         self._link = parts.database.link()
         identity = identify(self.uuid, plan.supervisor, plan.queues)
         while not self._registered(identity):
@@ -151,8 +156,10 @@ class JobWorker(Worker):
             self._watch.stop()
             self._watch.join(2.0)
             try:
-                self._link.run(stop, self.uuid)
+                rows = self._link.run(_say_goodbye, self.uuid)
                 self._link.close()
+                if rows:
+                    push(self._parts, rows)
             except StoreUnavailable as error:
                 logger.warning("could not say goodbye: %s", error)
         super().shutdown()
@@ -176,6 +183,13 @@ class JobWorker(Worker):
 
     def _open_completing(self, attempt: Attempt, code: str | None) -> Any:
         return self._completing.open(attempt, code)
+
+
+def _say_goodbye(connection: Any, dialect: Dialect, worker: str) -> list[InLine]:
+    """The end of a worker's row; what still runs under its name was never started, and goes back."""
+    rows = release_all(connection, dialect, worker)
+    stop(connection, dialect, worker)
+    return rows
 
 
 def resident_mib() -> float:

@@ -16,7 +16,7 @@ from jobman_cli.settings import Settings, load_settings
 if TYPE_CHECKING:
     from jobman_cli.engine.protocol import Engine
     from jobman_cli.hooks.registry import Registry
-    from jobman_cli.operations.parts import Parts, Records
+    from jobman_cli.operations.parts import Lines, Parts, Records
     from jobman_cli.store.database import Database
     from jobman_cli.store.tables import Job
 
@@ -93,6 +93,13 @@ class Jobman:
         from jobman_cli.operations.parts import Parts
 
         return Parts(self.settings, self.registry, self.database, self.engine)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """What repairs work with; it loads no plugin."""
+        from jobman_cli.operations.parts import Lines
+
+        return Lines(self.settings, self.database, self.engine)
 
     @cached_property
     def records(self) -> Records:

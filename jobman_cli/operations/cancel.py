@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
+from jobman_cli.core.states import FINAL, Status
 from jobman_cli.errors import QueueUnavailable
-from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.operations.progress import Progress, ignore
-from jobman_cli.operations.selection import BATCH
+from jobman_cli.operations.selection import BATCH, batches
 from jobman_cli.store.lifecycle.cancel import Cancelled, cancel_jobs, clear_line
+from jobman_cli.store.queries import JobFilter, highest_job
 
 logger = logging.getLogger("jobman.cancel")
 
 
-def cancel(parts: Parts, ids: Sequence[int]) -> list[Cancelled]:
+def cancel(parts: Parts | Lines, ids: Sequence[int]) -> list[Cancelled]:
     """Cancel waiting jobs and ask running ones to stop.
 
     Returns:
@@ -26,15 +27,15 @@ def cancel(parts: Parts, ids: Sequence[int]) -> list[Cancelled]:
         StoreUnavailable: when the database is away.
     """
     touched: list[Cancelled] = []
-    wanted = sorted(set(ids))
-    for at in range(0, len(wanted), BATCH):
-        rows = parts.database.run(cancel_jobs, wanted[at : at + BATCH])
-        _remove(parts, rows)
+    reachable = True
+    for some in batches(sorted(set(ids))):
+        rows = parts.database.run(cancel_jobs, some)
+        reachable = reachable and _remove(parts, rows)
         touched += rows
     return touched
 
 
-def clear(parts: Parts, queue: str, progress: Progress = ignore) -> int:
+def clear(parts: Parts | Lines, queue: str, progress: Progress = ignore) -> int:
     """Cancel all waiting jobs of a queue, scheduled ones included; their rows stay.
 
     Only the ids that were cancelled leave the line: what is dispatched meanwhile stays in it.
@@ -45,20 +46,36 @@ def clear(parts: Parts, queue: str, progress: Progress = ignore) -> int:
     Raises:
         StoreUnavailable: when the database is away; what was cancelled before stays so.
     """
-    cleared = 0
-    while rows := parts.database.run(clear_line, queue, BATCH):
-        _remove(parts, rows)
+    cleared = after = 0
+    newest, reachable = parts.database.read(highest_job), True
+    while rows := parts.database.run(clear_line, queue, after, newest, BATCH):
+        reachable = reachable and _remove(parts, rows)
         cleared += len(rows)
+        after = rows[-1].id
         progress(len(rows))
     return cleared
 
 
-def _remove(parts: Parts, rows: Sequence[Cancelled]) -> None:
-    """Out of the line as well; ids that stay there find a cancelled row and are dropped."""
+def waiting_in(queue: str) -> JobFilter:
+    """The jobs that ``clear`` cancels."""
+    running = {Status.RUNNING}
+    return JobFilter(statuses=tuple(sorted(set(Status) - FINAL - running)), queue=queue)
+
+
+def _remove(parts: Parts | Lines, rows: Sequence[Cancelled]) -> bool:
+    """Out of the line as well; ids that stay there find a cancelled row and are dropped.
+
+    Returns:
+        False when the queue is away: no use in asking again.
+    """
     by_queue: dict[str, list[int]] = {}
     for row in rows:
-        if row.status == "cancelled":
+        if row.status == Status.CANCELLED:
             by_queue.setdefault(row.queue, []).append(row.id)
-    for queue, ids in by_queue.items():
-        with suppress(QueueUnavailable):
+    try:
+        for queue, ids in by_queue.items():
             parts.engine.remove(queue, ids)
+    except QueueUnavailable as error:
+        logger.warning("cancelled ids stay in the queue until a worker drops them: %s", error)
+        return False
+    return True

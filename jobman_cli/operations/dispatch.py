@@ -26,7 +26,7 @@ from jobman_cli.errors import (
     StoreUnavailable,
     UsageError,
 )
-from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_job, insert_jobs
 from jobman_cli.store.lifecycle.line import mark_pending
@@ -140,7 +140,7 @@ def dispatch_many(
     return ids
 
 
-def push(parts: Parts, rows: Sequence[InLine]) -> bool:
+def push(parts: Parts | Lines, rows: Sequence[InLine]) -> bool:
     """Push ids; when the queue is away, mark the rows ``pending`` and go on.
 
     Returns:

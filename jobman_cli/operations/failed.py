@@ -2,103 +2,113 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from jobman_cli.errors import InvalidOption
 from jobman_cli.operations.dispatch import push
-from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.progress import Progress, ignore
-from jobman_cli.operations.selection import each_failed
+from jobman_cli.operations.selection import batches, each_failed
 from jobman_cli.store.lifecycle.prune import forget_failed
 from jobman_cli.store.lifecycle.requeue import retry_failed
-from jobman_cli.store.queries import FailedFilter, count_failed, database_now, find_failed, list_failed
+from jobman_cli.store.queries import FailedFilter, database_now, find_failed, list_failed
 from jobman_cli.store.tables import FailedJob
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HUNDRED_YEARS = 24 * 366 * 100
 
-def failed(parts: Parts, wanted: FailedFilter, limit: int = 50) -> list[FailedJob]:
+
+def failed(parts: Parts | Lines | Records, wanted: FailedFilter, limit: int = 50) -> list[FailedJob]:
     """A page of ``failed_jobs``, the newest first."""
     return parts.database.read(list_failed, wanted, limit)
 
 
-def count(parts: Parts, wanted: FailedFilter) -> int:
-    """How many ``failed_jobs`` rows match."""
-    return parts.database.read(count_failed, wanted)[0]
-
-
-def named(parts: Parts, names: Sequence[str]) -> tuple[list[FailedJob], list[str]]:
+def named(parts: Parts | Lines | Records, names: Sequence[str]) -> tuple[list[FailedJob], list[str]]:
     """The ``failed_jobs`` rows of some ids or uuids.
 
     Returns:
-        The rows in id order, and the names that none has.
+        The rows in id order, each once, and the names that none has.
     """
-    ids = [int(name) for name in names if name.isdecimal() and len(name) < 19]
-    rows = parts.database.read(find_failed, ids, [name.lower() for name in names])
-    known = {str(row.id) for row in rows} | {row.uuid for row in rows}
-    return rows, [name for name in names if name.lower() not in known and name.lstrip("0") not in known]
+    keys = {name: failed_key(name) for name in names}
+    ids = sorted({key for key in keys.values() if isinstance(key, int)})
+    uuids = sorted({key for key in keys.values() if isinstance(key, str)})
+    rows: dict[int, FailedJob] = {}
+    pairs: list[tuple[list[int], list[str]]] = [(some, []) for some in batches(ids)]
+    pairs += [([], some) for some in batches(uuids)]
+    for some_ids, some_uuids in pairs:
+        rows |= {int(row.id or 0): row for row in parts.database.read(find_failed, some_ids, some_uuids)}
+    known = {*rows, *(row.uuid for row in rows.values())}
+    return [rows[id] for id in sorted(rows)], [name for name, key in keys.items() if key not in known]
 
 
-def retry(parts: Parts, rows: Sequence[FailedJob]) -> int:
+def failed_key(name: str) -> int | str | None:
+    """What a text can mean: an id, a uuid (in small letters), or None when it can be neither."""
+    digits = name.lstrip("0")
+    if name.isascii() and digits.isdigit() and len(digits) <= 19 and int(digits) < 2**63:
+        return int(digits)
+    return name.lower() if _UUID.fullmatch(name.lower()) else None
+
+
+def retry(parts: Parts | Lines, rows: Sequence[FailedJob]) -> int:
     """Run failed jobs again; the ``failed_jobs`` rows go in the transaction that queues the jobs.
 
     Returns:
         How many jobs were queued. Rows that another retry took at the same time are not among them.
     """
-    moved, _ = parts.database.run(retry_failed, [row.id for row in rows])
-    if moved:
-        push(parts, moved)
-    return len(moved)
+    return sum(_retry(parts, ids) for ids in batches([int(row.id or 0) for row in rows]))
 
 
-def retry_all(parts: Parts, wanted: FailedFilter, progress: Progress = ignore) -> int:
+def retry_all(parts: Parts | Lines, wanted: FailedFilter, progress: Progress = ignore) -> int:
     """Run all failed jobs that match again. Those that fail anew meanwhile are left for the next time.
 
     Returns:
         How many jobs were queued.
     """
     queued = 0
-    for ids in each_failed(parts, _until_now(parts, wanted)):
-        moved, _ = parts.database.run(retry_failed, ids)
-        if moved:
-            push(parts, moved)
-        queued += len(moved)
+    for ids in each_failed(parts, wanted):
+        queued += _retry(parts, ids)
         progress(len(ids))
     return queued
 
 
-def forget(parts: Parts, rows: Sequence[FailedJob]) -> int:
+def _retry(parts: Parts | Lines, ids: list[int]) -> int:
+    moved, _ = parts.database.run(retry_failed, ids)
+    if moved:
+        push(parts, moved)
+    return len(moved)
+
+
+def forget(parts: Parts | Lines | Records, rows: Sequence[FailedJob]) -> int:
     """Drop ``failed_jobs`` rows; the jobs' own rows stay ``failed``.
 
     Returns:
         How many.
     """
-    return parts.database.run(forget_failed, [row.id for row in rows])
+    return sum(parts.database.run(forget_failed, ids) for ids in batches([int(row.id or 0) for row in rows]))
 
 
-def flush(parts: Parts, wanted: FailedFilter, progress: Progress = ignore) -> int:
+def flush(parts: Parts | Lines, wanted: FailedFilter, progress: Progress = ignore) -> int:
     """Drop all ``failed_jobs`` rows that match; the jobs' own rows stay ``failed``.
 
     Returns:
         How many.
     """
     dropped = 0
-    for ids in each_failed(parts, _until_now(parts, wanted)):
+    for ids in each_failed(parts, wanted):
         dropped += parts.database.run(forget_failed, ids)
         progress(len(ids))
     return dropped
 
 
-def older_than(parts: Parts, wanted: FailedFilter, hours: float) -> FailedFilter:
+def older_than(parts: Parts | Lines | Records, wanted: FailedFilter, hours: float) -> FailedFilter:
     """The same filter, for jobs that failed more than so many hours ago, by the database's clock.
 
     Raises:
         InvalidOption: when the number makes no sense.
     """
-    if not 0 <= hours <= 24 * 366 * 100:
+    if not 0 <= hours <= _HUNDRED_YEARS:
         raise InvalidOption(f"hours: {hours:g} is out of bounds", hint="Use a number of hours, 0 or more.")
     return replace(wanted, failed_before=parts.database.read(database_now) - timedelta(hours=hours))
-
-
-def _until_now(parts: Parts, wanted: FailedFilter) -> FailedFilter:
-    return replace(wanted, upto=parts.database.read(count_failed, wanted)[1])

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
-from jobman_cli.core.states import FINAL
-from jobman_cli.errors import JobNotFound
-from jobman_cli.operations.parts import Parts, Records
+from jobman_cli.core.states import FINAL, WAITING
+from jobman_cli.errors import InvalidOption, JobNotFound
+from jobman_cli.operations.parts import Lines, Parts, Records
+from jobman_cli.operations.selection import batches
 from jobman_cli.store.queries import (
     JobFilter,
+    database_now,
+    failed_of,
     find_job,
     find_jobs,
+    find_workers,
+    job_states,
     list_attempts,
     list_jobs,
     live_workers,
+    place_in_line,
 )
-from jobman_cli.store.tables import Attempt, Job, Worker
+from jobman_cli.store.tables import Attempt, FailedJob, Job, Worker
 
 #: Seconds between two looks at a job that is waited for: at first, at the most.
 SHORT, LONG = 0.02, 0.5
@@ -36,12 +43,59 @@ def show(parts: Parts | Records, job_id: int) -> Job:
 
 def show_many(parts: Parts | Records, ids: Sequence[int]) -> list[Job]:
     """The rows of some ids, in id order; ids without a row are left out."""
-    return parts.database.read(find_jobs, ids)
+    rows: list[Job] = []
+    for some in batches(sorted(set(ids))):
+        rows += parts.database.read(find_jobs, some)
+    return rows
+
+
+def states(parts: Parts | Lines | Records, ids: Sequence[int]) -> dict[int, str]:
+    """The states of some jobs; ids without a row are left out."""
+    found: dict[int, str] = {}
+    for some in batches(ids):
+        found |= parts.database.read(job_states, some)
+    return found
 
 
 def attempts(parts: Parts | Records, job_id: int) -> list[Attempt]:
     """A job's attempts that did not complete, the first one first."""
     return parts.database.read(list_attempts, job_id)
+
+
+def place(parts: Parts | Records, job: Job) -> int | None:
+    """A waiting job's place in its line: 1 is the next; counted up to ``queries.FAR``.
+
+    Returns:
+        None for a job that does not wait in a line.
+    """
+    return parts.database.read(place_in_line, job) + 1 if job.status in WAITING else None
+
+
+def failed_job(parts: Parts | Records, job_id: int) -> FailedJob | None:
+    """A failed job's row in ``failed_jobs``, the newest; None when it has none."""
+    rows = parts.database.read(failed_of, [job_id])
+    return rows[-1] if rows else None
+
+
+def workers_named(parts: Parts | Records, uuids: Iterable[str | None]) -> dict[str, Worker]:
+    """Workers by uuid; rows of workers that ended long ago are gone."""
+    wanted = sorted({uuid for uuid in uuids if uuid})
+    return {row.uuid: row for row in parts.database.read(find_workers, wanted)} if wanted else {}
+
+
+def moment(parts: Parts | Lines | Records, when: datetime | timedelta) -> datetime:
+    """A point in time: as it is, or so long ago by the database's clock.
+
+    Raises:
+        InvalidOption: when that is before 1970 or out of the calendar.
+    """
+    try:
+        point = when if isinstance(when, datetime) else parts.database.read(database_now) - when
+        if point >= datetime(1970, 1, 1, tzinfo=UTC):
+            return point.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise InvalidOption("there were no jobs at that time", hint="Use a time after 1970, or 2h, 3d … for ago.")
 
 
 def jobs(parts: Parts | Records, wanted: JobFilter, limit: int = 50) -> list[Job]:

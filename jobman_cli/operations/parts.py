@@ -19,6 +19,15 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """What a repair needs: rows and their lines. It works although a plugin does not."""
+
+    settings: Settings
+    database: Database
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """One application's settings, job types, database and queue."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobman_cli.errors import InvalidOption
 from jobman_cli.operations.archive import open_archive
-from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.progress import Progress, ignore
 from jobman_cli.store.lifecycle.prune import Mark, count_old, prune_batch
 from jobman_cli.store.queries import database_now
@@ -26,32 +26,28 @@ class Old:
 
     Attributes:
         before: The moment that divides old from new, by the database's clock.
-        finished: Jobs that a prune deletes.
-        unfinished: Jobs that it keeps.
+        going: How many jobs a prune deletes.
+        kept: How many it keeps, because they are not finished.
         first: The ids of the first ones to go.
     """
 
     before: datetime
-    finished: int
-    unfinished: int
+    going: int
+    kept: int
     first: list[int]
 
 
-def look_old(parts: Parts, days: float) -> Old:
-    """What a prune would find.
+def look_old(parts: Parts | Lines | Records, before: datetime, unfinished: bool = False) -> Old:
+    """What a prune of the jobs made before a moment would find.
 
     Args:
-        days: The age, by ``created_at``, in days.
-
-    Raises:
-        InvalidOption: when the number makes no sense.
+        unfinished: As for ``prune``.
     """
-    before = cutoff(parts, days)
-    finished, unfinished, first = parts.database.read(count_old, before)
-    return Old(before, finished, unfinished, first)
+    going, kept, first = parts.database.read(count_old, before, unfinished)
+    return Old(before, going, kept, first)
 
 
-def cutoff(parts: Parts, days: float) -> datetime:
+def cutoff(parts: Parts | Lines | Records, days: float) -> datetime:
     """The moment so many days ago, by the database's clock.
 
     Raises:
@@ -63,7 +59,7 @@ def cutoff(parts: Parts, days: float) -> datetime:
 
 
 def prune(
-    parts: Parts,
+    parts: Parts | Lines | Records,
     before: datetime,
     *,
     unfinished: bool = False,
@@ -83,14 +79,18 @@ def prune(
 
     Raises:
         StoreUnavailable: when the database is away; what was deleted before stays deleted.
-        InvalidOption: when the archive cannot be written.
+        InvalidOption: when the archive cannot be made.
+        ArchiveFailed: when it cannot be written; what is not in it was not deleted.
     """
     deleted, size = 0, FEWEST * 10
     mark: Mark | None = None
-    with open_archive(archive) as write:
+    with open_archive(archive) as kept:
+        write = None if kept is None else kept.write
         while True:
             began = time.monotonic()
             number, mark = parts.database.run(prune_batch, before, mark, size, unfinished, write)
+            if kept is not None and number:
+                kept.keep()
             took = max(time.monotonic() - began, 0.001)
             deleted += number
             progress(number)

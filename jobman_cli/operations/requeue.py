@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobman_cli.operations.dispatch import push
-from jobman_cli.operations.line import push_pending
-from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.line import push_all_pending
+from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.operations.progress import Progress, ignore
-from jobman_cli.operations.selection import BATCH, each_job
-from jobman_cli.store.lifecycle.line import queued_jobs
+from jobman_cli.operations.selection import BATCH, FIRST, Found, batches, each_job
+from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.lifecycle.line import pending_jobs, queued_jobs
 from jobman_cli.store.lifecycle.requeue import requeue_jobs
-from jobman_cli.store.queries import JobFilter
+from jobman_cli.store.queries import JobFilter, highest_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Unqueued:
     Attributes:
         pending: Rows whose push had failed.
         missing: Rows that were ``queued`` and not in their line.
-        checked: ``queued`` rows that were compared with their line.
+        checked: ``queued`` rows that were compared with their line; 0 where the table is the line.
     """
 
     pending: int
@@ -30,45 +31,72 @@ class Unqueued:
     checked: int
 
 
-def requeue_unqueued(parts: Parts, progress: Progress = ignore) -> Unqueued:
+def requeue_unqueued(parts: Parts | Lines, progress: Progress = ignore) -> Unqueued:
     """Push every row that waits for a worker and is not in its line.
 
     It asks the queue in batches and changes no row but ``pending`` ones, so it may run beside workers
     and beside itself. An id that a worker has just popped may be pushed again: the claim sorts it out.
+    Rows that are dispatched meanwhile are left to their own push.
 
     Raises:
         QueueUnavailable, StoreUnavailable: when a server is away; what was pushed before stays pushed.
     """
     parts.engine.check()
-    pending = push_pending(parts)
-    missing = checked = after = 0
-    while rows := parts.database.read(queued_jobs, after, BATCH):
+    pending = push_all_pending(parts, progress)
+    missing = checked = 0
+    for rows in _queued(parts):
         if absent := parts.engine.missing(rows):
             parts.engine.push(absent)
         missing += len(absent)
         checked += len(rows)
-        after = rows[-1].id
         progress(len(rows))
     return Unqueued(pending, missing, checked)
 
 
-def requeue(parts: Parts, ids: Sequence[int]) -> list[int]:
+def look_unqueued(parts: Parts | Lines) -> Found:
+    """What ``requeue_unqueued`` would push.
+
+    Raises:
+        QueueUnavailable, StoreUnavailable: when a server is away.
+    """
+    parts.engine.check()
+    number = after = 0
+    first: list[int] = []
+    while rows := parts.database.read(pending_jobs, after, BATCH):
+        number += len(rows)
+        first = sorted([*first, *(row.id for row in rows)])[:FIRST]
+        after = rows[-1].id
+    for rows in _queued(parts):
+        absent = parts.engine.missing(rows)
+        number += len(absent)
+        first = sorted([*first, *(row.id for row in absent)])[:FIRST]
+    return Found(number, first)
+
+
+def _queued(parts: Parts | Lines) -> Iterator[list[InLine]]:
+    """The ``queued`` rows there are now, in batches; none where nothing can differ from them."""
+    after, newest = 0, parts.database.read(highest_job) if parts.engine.has_lines else 0
+    while after < newest and (rows := parts.database.read(queued_jobs, after, BATCH)):
+        yield rows
+        after = rows[-1].id
+
+
+def requeue(parts: Parts | Lines, ids: Sequence[int]) -> list[int]:
     """Run finished jobs again, with fresh tries.
 
     Returns:
         The ids that were queued, ascending; unfinished and unknown ones are not among them.
     """
     queued: list[int] = []
-    wanted = sorted(set(ids))
-    for at in range(0, len(wanted), BATCH):
-        rows = parts.database.run(requeue_jobs, wanted[at : at + BATCH])
+    for some in batches(sorted(set(ids))):
+        rows = parts.database.run(requeue_jobs, some)
         if rows:
             push(parts, rows)
         queued += [row.id for row in rows]
     return queued
 
 
-def requeue_matching(parts: Parts, wanted: JobFilter, progress: Progress = ignore) -> int:
+def requeue_matching(parts: Parts | Lines, wanted: JobFilter, progress: Progress = ignore) -> int:
     """Run all finished jobs that match again.
 
     Returns:

@@ -68,6 +68,8 @@ class FailedFilter:
     """Which ``failed_jobs`` rows; None leaves a question open.
 
     Attributes:
+        error: Text that the exception holds, whatever the case.
+        failed_since: Failed at or after this moment.
         failed_before: Failed before this moment.
         before: Only ids below this one: the next page of a list that begins with the newest.
         upto: Only ids up to this one.
@@ -75,6 +77,8 @@ class FailedFilter:
 
     queue: str | None = None
     type: str | None = None
+    error: str | None = None
+    failed_since: datetime | None = None
     failed_before: datetime | None = None
     before: int | None = None
     upto: int | None = None
@@ -109,6 +113,17 @@ def count_jobs(connection: Connection, dialect: Dialect, wanted: JobFilter) -> i
     query = select(func.count()).select_from(JOBS)
     number: int = connection.execute(_narrow(query, dialect, wanted)).scalar_one()
     return number
+
+
+def highest_job(connection: Connection, dialect: Dialect) -> int:
+    """The id of the newest job; 0 when there is none."""
+    return int(connection.execute(select(func.coalesce(func.max(JOBS.c.id), 0))).scalar_one())
+
+
+def job_states(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> dict[int, str]:
+    """The states of some jobs by their ids; ids without a row are left out."""
+    rows = connection.execute(select(JOBS.c.id, JOBS.c.status).where(JOBS.c.id.in_(ids)))
+    return {row.id: row.status for row in rows}
 
 
 def place_in_line(connection: Connection, dialect: Dialect, job: Job) -> int:
@@ -180,6 +195,12 @@ def find_failed(
     return [FailedJob(**row) for row in rows]
 
 
+def failed_of(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> list[FailedJob]:
+    """The ``failed_jobs`` rows of some jobs, in id order."""
+    query = select(FAILED_JOBS).where(FAILED_JOBS.c.jobman_id.in_(ids)).order_by(FAILED_JOBS.c.id)
+    return [FailedJob(**row) for row in connection.execute(query).mappings()]
+
+
 def list_failed(
     connection: Connection, dialect: Dialect, wanted: FailedFilter, limit: int
 ) -> list[FailedJob]:
@@ -209,6 +230,12 @@ def live_workers(connection: Connection, dialect: Dialect, lease: float) -> list
     rows = [Worker(**row) for row in connection.execute(query).mappings()]
     oldest = database_now(connection, dialect) - timedelta(seconds=lease)
     return [row for row in rows if row.heartbeat_at and row.heartbeat_at > oldest]
+
+
+def find_workers(connection: Connection, dialect: Dialect, uuids: Sequence[str]) -> list[Worker]:
+    """The rows of some workers; those that were tidied away are left out."""
+    query = select(WORKERS).where(WORKERS.c.uuid.in_(uuids))
+    return [Worker(**row) for row in connection.execute(query).mappings()]
 
 
 def database_now(connection: Connection, dialect: Dialect) -> datetime:
@@ -250,6 +277,10 @@ def _narrow_failed(query: Select[Any], wanted: FailedFilter) -> Select[Any]:
     if wanted.type is not None:
         of_type = select(JOBS.c.id).where(JOBS.c.id == FAILED_JOBS.c.jobman_id, JOBS.c.type == wanted.type)
         query = query.where(of_type.exists())
+    if wanted.error is not None:
+        query = query.where(FAILED_JOBS.c.exception.icontains(wanted.error, autoescape=True))
+    if wanted.failed_since is not None:
+        query = query.where(FAILED_JOBS.c.failed_at >= wanted.failed_since)
     if wanted.failed_before is not None:
         query = query.where(FAILED_JOBS.c.failed_at < wanted.failed_before)
     if wanted.before is not None:

@@ -42,7 +42,11 @@ def cancel_jobs(connection: Connection, dialect: Dialect, ids: list[int]) -> lis
 def clear_line(
     connection: Connection, dialect: Dialect, queue: str, after: int, upto: int, limit: int
 ) -> list[Cancelled]:
-    """Cancel some of a queue's waiting jobs, scheduled ones included, with ids above ``after``, up to ``upto``.
+    """Cancel some of a queue's waiting jobs, scheduled ones included.
+
+    Args:
+        after: Only ids above this one.
+        upto: Only ids up to this one.
 
     Returns:
         The rows that were cancelled, in id order; empty when none is left.

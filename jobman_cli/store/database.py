@@ -95,9 +95,13 @@ class Database:
             StoreUnavailable: when the database is away. After a failed COMMIT the change may or may not
                 have been made.
         """
-        with self.translated(), self.engine.connect() as connection:
-            with self.short(connection), connection.begin():
-                yield connection
+        with (
+            self.translated(),
+            self.engine.connect() as connection,
+            self.short(connection),
+            connection.begin(),
+        ):
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobman_cli.cli import output
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
 from jobman_cli.errors import EXIT_CONFIG
+
+if TYPE_CHECKING:
+    from jobman_cli.settings import Settings
+
+#: Flags that are spelt otherwise than the setting they give.
+_FLAGS = {"--queue": "--queue-url"}
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
@@ -48,3 +55,55 @@ def check(
         output.write(f"the configuration is valid ({where}); {count} job type{'' if count == 1 else 's'}")
     if not valid:
         raise typer.Exit(EXIT_CONFIG)
+
+
+@app.command()
+def show(
+    ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False
+) -> None:
+    """Show every setting with its value and where that came from; passwords are masked."""
+    settings = jobman_of(ctx).settings
+    shown = _listed(settings)
+    if as_json:
+        path = None if settings.path is None else str(settings.path)
+        output.write_json({"path": path, "root": str(settings.root), "settings": shown})
+        return
+    column = output.Column
+    output.write_table(
+        shown,
+        [
+            column("setting", lambda each: each["setting"]),
+            column("value", lambda each: _text(each["value"])),
+            column("origin", lambda each: each["origin"]),
+        ],
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, with which an editor completes and checks it.
+
+    Write it beside the file, and name it in the file's first line: see docs/reference/settings.md.
+    """
+    from jobman_cli.settings import settings_schema
+
+    output.write_json(settings_schema())
+
+
+def _listed(settings: Settings) -> list[dict[str, Any]]:
+    from jobman_cli.operations.redact import redact
+    from jobman_cli.settings import list_settings
+
+    shown = []
+    for each in list_settings(settings):
+        value = redact(each.value, settings.redact) if each.setting == "schedule" else each.value
+        origin = _FLAGS.get(each.origin, each.origin)
+        shown.append({"setting": each.setting, "value": value, "origin": origin})
+    return shown
+
+
+def _text(value: Any) -> str:
+    """A value as the file would say it, on one line."""
+    if value is None:
+        return "null"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -8,8 +8,20 @@ The way of a value: ``document`` (YAML text to nodes that know their line) → `
 flags to the same nodes, laid over each other) → ``shape`` (what each setting may be) → ``model``.
 """
 
+from jobman_cli.settings.json_schema import settings_schema
+from jobman_cli.settings.listing import Listed, list_settings
 from jobman_cli.settings.load import load_settings
 from jobman_cli.settings.model import NO_LIMIT, SUPERVISOR_DEFAULTS, JobOverride, Settings
 from jobman_cli.settings.urls import mask_url
 
-__all__ = ["NO_LIMIT", "SUPERVISOR_DEFAULTS", "JobOverride", "Settings", "load_settings", "mask_url"]
+__all__ = [
+    "NO_LIMIT",
+    "SUPERVISOR_DEFAULTS",
+    "JobOverride",
+    "Listed",
+    "Settings",
+    "list_settings",
+    "load_settings",
+    "mask_url",
+    "settings_schema",
+]

@@ -23,11 +23,27 @@ class Kind(Protocol):
 
     def check(self, node: Node, setting: str, problems: Problems) -> Any:
         """Return the final value, or note what is wrong and return ``BAD``."""
+        ...
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema (draft 7) of what it may be; it may allow more, never less."""
+        ...
 
 
 def _wrong(node: Node, setting: str, problems: Problems, expected: str) -> Any:
     problems.add(node.where, setting, f"expected {expected}, found {shown(node.value)}")
     return BAD
+
+
+def or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema, or ``null``: a setting without a value is not set."""
+    if not schema or "null" in schema.get("type", ()):
+        return schema
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], None]}
+    if "type" in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,13 @@ class Text:
             return node.value
         return _wrong(node, setting, problems, self.what)
 
+    def schema(self) -> dict[str, Any]:
+        """Return a string with its pattern; one with ``\\w`` means less to an editor than to Python."""
+        known: dict[str, Any] = {"type": "string", "description": self.what}
+        if r"\w" not in self.pattern:
+            known["pattern"] = f"^(?:{self.pattern})$"
+        return known
+
 
 @dataclass(frozen=True, slots=True)
 class Converted:
@@ -50,6 +73,7 @@ class Converted:
 
     convert: Callable[[str], str]
     what: str
+    examples: tuple[str, ...] = ()
 
     def check(self, node: Node, setting: str, problems: Problems) -> Any:
         """Return what ``convert`` makes of it."""
@@ -60,6 +84,10 @@ class Converted:
         except ValueError as error:
             problems.add(node.where, setting, str(error))
             return BAD
+
+    def schema(self) -> dict[str, Any]:
+        """Return a string with examples."""
+        return {"type": "string", "description": self.what, "examples": list(self.examples)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +113,16 @@ class Number:
         low = f"above {self.least:g}" if self.above else f"from {self.least:g}"
         return _wrong(node, setting, problems, f"{noun} {low} to {self.most:.10g}")
 
+    def schema(self) -> dict[str, Any]:
+        """Return a number with its bounds."""
+        kind = "integer" if self.whole else "number"
+        least = "exclusiveMinimum" if self.above else "minimum"
+        return {
+            "type": kind if self.null_is is None else [kind, "null"],
+            least: self.least,
+            "maximum": self.most,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -100,6 +138,10 @@ class Choice:
         if isinstance(node.value, str) and node.value in self.words:
             return node.value
         return _wrong(node, setting, problems, " or ".join(self.words))
+
+    def schema(self) -> dict[str, Any]:
+        """Return the words."""
+        return {"enum": [*self.words, *((False, "false") if self.false_is else ())]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +174,16 @@ class ListOf:
             result.append(final)
         return tuple(result)
 
+    def schema(self) -> dict[str, Any]:
+        """Return an array; with ``single`` also one item."""
+        item = self.item.schema()
+        known: dict[str, Any] = {"type": "array", "items": item}
+        if self.least:
+            known["minItems"] = self.least
+        if self.unique:
+            known["uniqueItems"] = True
+        return {"anyOf": [known, item]} if self.single else known
+
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
@@ -156,6 +208,15 @@ class MapOf:
             if final is not BAD:
                 result[name] = final
         return result
+
+    def schema(self) -> dict[str, Any]:
+        """Return an object with names of the user's."""
+        names = self.name.schema()
+        return {
+            "type": "object",
+            "propertyNames": names,
+            "additionalProperties": or_null(self.value.schema()),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +248,11 @@ class Record:
                 good[name] = final
         return self.finish(good, node, setting, problems) if self.finish else good
 
+    def schema(self) -> dict[str, Any]:
+        """Return an object with these names and no other."""
+        known = {name: or_null(kind.schema()) for name, kind in self.fields.items()}
+        return {"type": "object", "properties": known, "additionalProperties": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Json:
@@ -204,3 +270,7 @@ class Json:
         if isinstance(value, float) and not math.isfinite(value):
             return _wrong(node, setting, problems, "a number that JSON can hold")
         return value
+
+    def schema(self) -> dict[str, Any]:
+        """Return what allows everything."""
+        return {}

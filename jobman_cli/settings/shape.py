@@ -19,6 +19,7 @@ from jobman_cli.settings.checks import (
     Number,
     Record,
     Text,
+    or_null,
 )
 from jobman_cli.settings.document import Node
 from jobman_cli.settings.model import NO_LIMIT, SUPERVISOR_DEFAULTS, JobOverride
@@ -36,7 +37,7 @@ NAME = Text(r"[A-Za-z0-9_.-]{1,64}", "1 to 64 letters, digits, or _ . -")
 ENVIRONMENT = Text(r"[A-Za-z0-9_.*?-]{1,64}", "1 to 64 letters, digits, or _ . - (* and ? match any)")
 PLUGIN = Text(r"[A-Za-z0-9_.-]{1,100}", "a plugin's name, such as hello")
 MODULE = Text(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*", "a Python module, such as myapp.jobs")
-PATTERN = Text(r"(?s).{1,100}", "a pattern of 1 to 100 characters, such as *password*")
+PATTERN = Text(r"[\s\S]{1,100}", "a pattern of 1 to 100 characters, such as *password*")
 CRON = Text(r"\s*(?:[0-9A-Za-z*/,#?-]+\s+){4}[0-9A-Za-z*/,#?-]+\s*", 'five cron fields, such as "0 3 * * *"')
 
 _PRIORITY = Number(MIN_PRIORITY, MAX_PRIORITY, whole=True)
@@ -107,7 +108,9 @@ _ENTRY: dict[str, Kind] = {
     "name": Text(r"[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or _ . : -"),
     "cron": CRON,
     "every": Number(1, _YEAR),
-    "timezone": Converted(_timezone, "a time zone, such as Asia/Taipei"),
+    "timezone": Converted(
+        _timezone, "a time zone, such as Asia/Taipei", ("UTC", "Asia/Taipei", "Europe/Berlin")
+    ),
     "operation": Text(r"[a-z][a-z0-9_-]{0,63}", "an operation, such as prune"),
     "job": JOB_TYPE,
     "attribs": Json(),
@@ -137,6 +140,27 @@ class _Entry:
             entry["options"] = Json().check(Node(options, node.where), setting, problems)
         return {"timezone": "UTC", **entry} if "name" in entry else BAD
 
+    def schema(self) -> dict[str, Any]:
+        """Return an object whose other keys are free only beside an operation."""
+        known = {key: or_null(kind.schema()) for key, kind in _ENTRY.items()}
+        of_job = {key: known[key] for key in _OF_JOB}
+        of_job["attribs"] = {"type": ["object", "null"]}
+        return {
+            "type": "object",
+            "properties": {key: known[key] for key in _OF_ANY},
+            "allOf": [
+                _given("name"),
+                {"oneOf": [_given("cron"), _given("every")]},
+                {"oneOf": [_given("operation"), _given("job")]},
+            ],
+            "if": {"not": {"required": ["operation"]}},
+            "then": {"properties": of_job, "propertyNames": {"enum": list(_ENTRY)}},
+        }
+
+
+def _given(key: str) -> dict[str, Any]:
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
+
 
 def _check_entry(entry: dict[str, Any], node: Node, setting: str, problems: Problems) -> None:
     """Check what the keys of one entry say about each other."""
@@ -150,13 +174,21 @@ def _check_entry(entry: dict[str, Any], node: Node, setting: str, problems: Prob
         problems.add(node.value["attribs"].where, f"{setting}.attribs", "expected a mapping")
 
 
+_DATABASES = (
+    "sqlite:///var/jobman.db",
+    "postgresql://user:password@host/name",
+    "mysql://user:password@host/name",
+)
+_QUEUE_URLS = ("database", "redis://localhost:6379/0", "redis+sentinel://host1:26379,host2:26379/service/0")
+
+
 def settings_shape(root: Path) -> Record:
     """Return what the whole file may be, for a project at ``root``."""
     return Record(
         {
             "name": NAME,
-            "database": Converted(partial(database_url, root=root), "a database's URL"),
-            "queue": Converted(queue_url, "`database` or a Redis URL"),
+            "database": Converted(partial(database_url, root=root), "a database's URL", _DATABASES),
+            "queue": Converted(queue_url, "`database` or a Redis URL", _QUEUE_URLS),
             "plugins": ListOf(PLUGIN, "[hello]", unique=str),
             "modules": ListOf(MODULE, "[myapp.jobs]", unique=str),
             "jobs": MapOf(JOB_TYPE, _JOB),

@@ -210,7 +210,7 @@ class Database:
         if _names_a_missing_table(reason):
             return SchemaError(f"the database {where} lacks Jobman's tables or columns: {reason}")
         away = isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
-        no_database = "not a database" in reason or "malformed" in reason
+        no_database = "not a database" in reason or "image is malformed" in reason
         if not away and not no_database:
             return None
         hint = None

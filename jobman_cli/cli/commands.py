@@ -47,6 +47,7 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         "plugins": Command(
             "plugins", "plugins", "List plugins and modules: loaded, broken, available, missing."
         ),
+        "rescue": Command("rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."),
         "config": Command("config", "app", "Look at the configuration."),
         "db": Command("database", "app", "Look after the database's tables."),
     },

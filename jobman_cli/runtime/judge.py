@@ -7,6 +7,7 @@ import time
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.rescue import rescue_dead, rescue_silent, same_host
 from jobman_cli.runtime.identity import boot_id, is_gone, pid_namespace
+from jobman_cli.store.lifecycle.rescue import Rescued
 from jobman_cli.store.queries import lease_time
 
 
@@ -27,8 +28,11 @@ class LeaseJudge:
         self._steady_since: float | None = None
         self._last = 0.0
 
-    def run_once(self) -> None:
+    def run_once(self) -> Rescued:
         """Look once.
+
+        Returns:
+            What was taken back.
 
         Raises:
             StoreUnavailable: when the database is away; the lease to wait begins anew.
@@ -39,9 +43,11 @@ class LeaseJudge:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         if steady is None or now - self._last > lease / 2:
             steady = now
+        taken = Rescued()
         if now - steady >= lease:
-            rescue_silent(self._parts, boot_id(), answered - lease)
+            taken = rescue_silent(self._parts, boot_id(), answered - lease)
         self._steady_since, self._last = steady, now
+        return taken
 
 
 class PidJudge:
@@ -59,18 +65,28 @@ class PidJudge:
         self._boot, self._namespace = boot_id(), pid_namespace()
         self._dead_since: dict[str, float] = {}
 
-    def run_once(self) -> None:
+    @property
+    def suspects(self) -> bool:
+        """True when the last look found dead processes, whether or not they were given up."""
+        return bool(self._dead_since)
+
+    def run_once(self) -> Rescued:
         """Look once.
+
+        Returns:
+            What was taken back.
 
         Raises:
             StoreUnavailable: when the database is away.
         """
+        taken = Rescued()
         if not self._boot or not self._namespace:
-            return
+            return taken
         now = time.monotonic()
         here = same_host(self._parts, self._boot, self._namespace)
         dead = [worker for worker in here if is_gone(worker.pid, worker.start_time)]
         self._dead_since = {worker.uuid: self._dead_since.get(worker.uuid, now) for worker in dead}
         for worker in dead:
             if now - self._dead_since[worker.uuid] >= self.PATIENCE:
-                rescue_dead(self._parts, [worker.uuid], f"its process {worker.pid} is gone")
+                taken.add(rescue_dead(self._parts, [worker.uuid], f"its process {worker.pid} is gone"))
+        return taken

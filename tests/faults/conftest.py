@@ -36,7 +36,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def make_scene(request: pytest.FixtureRequest, tmp_path: Any, start_jobman: Callable[..., Any]) -> Iterator[Any]:
+def make_scene(
+    request: pytest.FixtureRequest, tmp_path: Any, start_jobman: Callable[..., Any]
+) -> Iterator[Any]:
     """Make a scene of a combination such as `postgresql-redis`."""
     made: list[Scene] = []
 

@@ -57,9 +57,7 @@ class Oracle:
             rows = connection.execute(
                 text("SELECT id, type, status, attempts, claims, rescues FROM jobmans")
             ).all()
-            effects = connection.execute(
-                text("SELECT job_id, count(*) FROM effect GROUP BY job_id")
-            ).all()
+            effects = connection.execute(text("SELECT job_id, count(*) FROM effect GROUP BY job_id")).all()
             failed = {row[0] for row in connection.execute(text("SELECT jobman_id FROM failed_jobs"))}
         by_id = {row.id: row for row in rows}
         counts = {int(row[0]): int(row[1]) for row in effects}
@@ -80,7 +78,9 @@ class Oracle:
             "claims": sum(row.claims for row in rows),
             "attempts": sum(row.attempts for row in rows),
             "rescues": sum(row.rescues for row in rows),
-            "states": {status: sum(row.status == status for row in rows) for status in {r.status for r in rows}},
+            "states": {
+                status: sum(row.status == status for row in rows) for status in {r.status for r in rows}
+            },
         }
         return verdict
 

@@ -60,7 +60,9 @@ class Proxy:
             for source, sink in (pair, pair[::-1]):
                 threading.Thread(target=self._pump, args=(source, sink, pair, said), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, ...], said: dict) -> None:
+    def _pump(
+        self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, ...], said: dict
+    ) -> None:
         from_client = source is pair[0]
         with contextlib.suppress(OSError):
             while data := source.recv(65536):

@@ -52,7 +52,13 @@ class Scene:
     """
 
     def __init__(
-        self, path: Path, database: str, queue: str, start: Callable[..., JobmanProcess], seed: int, **settings: Any
+        self,
+        path: Path,
+        database: str,
+        queue: str,
+        start: Callable[..., JobmanProcess],
+        seed: int,
+        **settings: Any,
     ) -> None:
         self.path, self._start, self.seed = path, start, seed
         self.random = random.Random(seed)
@@ -77,7 +83,9 @@ class Scene:
 
     # -- who acts ----------------------------------------------------------------------------------
 
-    def supervisor(self, workers: int = 1, *options: str, env: Mapping[str, str] | None = None) -> JobmanProcess:
+    def supervisor(
+        self, workers: int = 1, *options: str, env: Mapping[str, str] | None = None
+    ) -> JobmanProcess:
         """A supervisor in the background, its workers registered."""
         before = {row.uuid for row in self.workers()}
         arguments = ["-v", "run-worker", "--concurrency", workers, *options]
@@ -177,6 +185,10 @@ class Scene:
         """The row, once it is in one of these states."""
         wait_until(lambda: self.row(job_id).status in statuses, timeout, f"job {job_id} in {statuses}")
         return self.row(job_id)
+
+    def until_work_goes_on(self, seen: int, timeout: float) -> None:
+        """Until more than `seen` jobs are completed, or nothing is left to do."""
+        wait_until(lambda: self.completed() > seen or not self.unfinished(), timeout, "work again")
 
     def gate(self, name: str = "gate") -> Path:
         return self.path / name

@@ -44,7 +44,9 @@ def launch(scene: Scene, names: list[str], *arguments: str) -> subprocess.Comple
     )
 
 
-def crashing_supervisor(scene: Scene, names: list[str], monkeypatch: pytest.MonkeyPatch, workers: int = 1) -> Any:
+def crashing_supervisor(
+    scene: Scene, names: list[str], monkeypatch: pytest.MonkeyPatch, workers: int = 1
+) -> Any:
     """A supervisor whose processes end at these points."""
     import processes
 
@@ -169,7 +171,8 @@ def run_operation(scene: Scene, name: str, operation: str, done: int) -> None:
         "requeue": f"from jobman_cli.operations.requeue import requeue; requeue(j.parts, [{done}])",
         "retry": "from jobman_cli.operations.failed import retry_all; "
         "from jobman_cli.store.queries import FailedFilter; retry_all(j.parts, FailedFilter())",
-        "prune": "from jobman_cli.operations.prune import prune; from datetime import datetime, UTC, timedelta; "
+        "prune": "from jobman_cli.operations.prune import prune; "
+        "from datetime import datetime, UTC, timedelta; "
         "prune(j.parts, datetime.now(UTC) + timedelta(days=1))",
     }[operation]
     code = (
@@ -178,7 +181,12 @@ def run_operation(scene: Scene, name: str, operation: str, done: int) -> None:
         f"from jobman_cli.app import Jobman; j = Jobman.from_config({str(scene.config)!r}); {script}"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=scene.path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=scene.path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == EXIT, ended.stderr
 

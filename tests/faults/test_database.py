@@ -22,7 +22,9 @@ SERVERS = {"postgresql-redis": "postgres_server", "mariadb-redis": "mariadb_serv
 
 
 @pytest.mark.parametrize("combination", ["postgresql-redis", "mariadb-redis"])
-def test_away_while_results_are_in_hand(make_scene: Any, request: pytest.FixtureRequest, combination: str) -> None:
+def test_away_while_results_are_in_hand(
+    make_scene: Any, request: pytest.FixtureRequest, combination: str
+) -> None:
     """T6: ten seconds, far beyond the lease. Workers stay alive, nobody is judged early, nothing is lost."""
     scene: Scene = make_scene(combination)
     server: DatabaseServer = request.getfixturevalue(SERVERS[combination])
@@ -70,7 +72,7 @@ def test_troubles_under_load(make_scene: Any, postgres_server: PostgresServer, h
             time.sleep(scene.random.uniform(0, 1))
             postgres_server.start()
         back, seen = time.monotonic(), scene.completed()
-        wait_until(lambda: scene.completed() > seen or not scene.unfinished(), RESUME, "work again")
+        scene.until_work_goes_on(seen, RESUME)
         print(f"resumed {time.monotonic() - back:.2f} s after {how}")
     verdict = scene.drain(60)
     assert verdict.facts["states"] == {"completed": verdict.facts["rows"]}
@@ -78,7 +80,9 @@ def test_troubles_under_load(make_scene: Any, postgres_server: PostgresServer, h
     assert all(each.running for each in supervisors)
 
 
-def test_a_supervisor_ends_although_the_database_is_frozen(make_scene: Any, postgres_server: PostgresServer) -> None:
+def test_a_supervisor_ends_although_the_database_is_frozen(
+    make_scene: Any, postgres_server: PostgresServer
+) -> None:
     """A stopped server can block a query for ever; the supervisor still answers TERM, and its job is safe."""
     scene: Scene = make_scene("postgresql-redis", shutdown_timeout=1)
     supervisor = scene.supervisor()
@@ -104,7 +108,9 @@ def proxy(postgres_server: PostgresServer) -> Iterator[Proxy]:
 
 def behind(proxy: Proxy, url: str) -> str:
     """The same database through the proxy; without TLS, so that the proxy reads COMMIT."""
-    changed = make_url(url).set(port=proxy.port).update_query_dict({"sslmode": "disable", "gssencmode": "disable"})
+    changed = (
+        make_url(url).set(port=proxy.port).update_query_dict({"sslmode": "disable", "gssencmode": "disable"})
+    )
     return changed.render_as_string(hide_password=False)
 
 
@@ -136,7 +142,7 @@ def test_the_way_to_the_database_breaks(
             proxy.mode = "pass"
         if fault in ("blackhole", "half_open"):
             seen = scene.completed()
-            wait_until(lambda: scene.completed() > seen or not scene.unfinished(), 10, "work again")
+            scene.until_work_goes_on(seen, 10)
     verdict = scene.drain(60)
     assert verdict.facts["states"] == {"completed": verdict.acknowledged}
     if fault == "commit":
@@ -167,7 +173,9 @@ def test_a_clock_that_is_wrong(make_scene: Any, shim: Path, combination: str, sh
     scene: Scene = make_scene(combination)
     shifted = {"LD_PRELOAD": str(shim), "CLOCK_SHIFT": str(SHIFTS[shift])}
     probe = ["python3", "-c", "import time; print(int(time.time()))"]
-    said = int(subprocess.run(probe, env=shifted | {"PATH": "/usr/bin:/bin"}, capture_output=True, check=True).stdout)
+    said = int(
+        subprocess.run(probe, env=shifted | {"PATH": "/usr/bin:/bin"}, capture_output=True, check=True).stdout
+    )
     assert abs(said - time.time() - SHIFTS[shift]) < 5, "the shim does not shift"
     scene.supervisor(1)
     scene.supervisor(1, env=shifted)
@@ -175,7 +183,11 @@ def test_a_clock_that_is_wrong(make_scene: Any, shim: Path, combination: str, sh
     held = [scene.dispatch("held", gate=str(scene.gate(name))) for name in ("a", "b")]
     scene.until_started(1, "a")
     scene.until_started(1, "b")
-    later = scene.acknowledge(scene.jobman.dispatch("effect", {}, delay=2).id) if "postgresql" in combination else None
+    later = (
+        scene.acknowledge(scene.jobman.dispatch("effect", {}, delay=2).id)
+        if "postgresql" in combination
+        else None
+    )
     began = time.monotonic()
     if later:
         time.sleep(1.5)

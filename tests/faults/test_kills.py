@@ -258,5 +258,3 @@ def test_eight_claimers_for_each_row(make_scene: Any) -> None:
     assert verdict.facts["claims"] >= verdict.acknowledged
     assert not any("locked" in each.stderr for each in supervisors), scene.last_words()
     assert verdict.facts["rescues"] == 0
-
-

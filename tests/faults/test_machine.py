@@ -7,6 +7,7 @@ promote × prune, against a real database. After each step every row is compared
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ from jobman_cli.store.lifecycle.workers import lose
 from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS, TABLES, WORKERS
 
 LIMIT = 1
-EXAMPLES = 700 if LONG else 60
+EXAMPLES = 1500 if LONG else 150
 
 
 class Machine(RuleBasedStateMachine):
@@ -76,13 +77,15 @@ class Machine(RuleBasedStateMachine):
         if not self.claims:
             return
         worker, claim = data.draw(st.sampled_from(self.claims[-6:]))
-        now = datetime.now(UTC)
+        now = time.time()
         if how == "complete":
             self.store.run(complete, worker, [Finish(claim, COMPLETED, now, now)])
         elif how == "release":
             self.store.run(release, worker, [claim])
         else:
-            kind = {"fail": OutcomeKind.ERROR, "give up": OutcomeKind.FAIL, "retry later": OutcomeKind.RETRY}[how]
+            kind = {"fail": OutcomeKind.ERROR, "give up": OutcomeKind.FAIL, "retry later": OutcomeKind.RETRY}[
+                how
+            ]
             outcome = Outcome(kind, None, "boom", "boom", 0.001)
             self.store.run(fail, worker, Finish(claim, outcome, now, now), "database")
 
@@ -91,7 +94,12 @@ class Machine(RuleBasedStateMachine):
         if not self.before:
             return
         some = data.draw(st.lists(st.sampled_from(self.ids()), min_size=1, max_size=3, unique=True))
-        work = {"cancel": cancel_jobs, "requeue": requeue_jobs, "pending": mark_pending, "queued": mark_queued}
+        work = {
+            "cancel": cancel_jobs,
+            "requeue": requeue_jobs,
+            "pending": mark_pending,
+            "queued": mark_queued,
+        }
         self.store.run(work[verb], some)
 
     @rule()
@@ -122,7 +130,9 @@ class Machine(RuleBasedStateMachine):
     def orphans(self, who: int) -> None:
         """A worker's row says that it ended although its jobs run."""
         with self.store.transaction() as connection:
-            connection.execute(WORKERS.update().where(WORKERS.c.uuid == self.workers[who]).values(state="lost"))
+            connection.execute(
+                WORKERS.update().where(WORKERS.c.uuid == self.workers[who]).values(state="lost")
+            )
         self.store.run(take_orphans, LIMIT, "database", 100)
         self.workers[who] = add_worker(self.store)
 
@@ -136,7 +146,9 @@ class Machine(RuleBasedStateMachine):
             rows = {row.id: row for row in connection.execute(select(JOBS))}
             failed = {row.jobman_id for row in connection.execute(select(FAILED_JOBS))}
             attempts = {row.jobman_id for row in connection.execute(select(ATTEMPTS))}
-            live = set(connection.execute(select(WORKERS.c.uuid).where(WORKERS.c.state == "running")).scalars())
+            live = set(
+                connection.execute(select(WORKERS.c.uuid).where(WORKERS.c.state == "running")).scalars()
+            )
         for job_id, row in rows.items():
             old = self.before.get(job_id)
             status = Status(row.status)
@@ -154,7 +166,9 @@ class Machine(RuleBasedStateMachine):
             if status == Status.COMPLETED:
                 assert row.completed_at is not None
                 assert job_id not in failed
-            assert (status == Status.FAILED) >= (job_id in failed), "a failed_jobs row of a job that is not failed"
+            assert (status == Status.FAILED) >= (job_id in failed), (
+                "a failed_jobs row of a job that is not failed"
+            )
             if status == Status.FAILED:
                 assert job_id in failed
         for job_id in set(self.before) - set(rows):

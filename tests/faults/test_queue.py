@@ -80,7 +80,7 @@ def test_redis_troubles(make_scene: Any, redis_server: RedisServer, fault: Any, 
         acknowledged = scene.acknowledged()
         fault(redis_server)
         back, seen = time.monotonic(), scene.completed()
-        wait_until(lambda: scene.completed() > seen or not scene.unfinished(), RESUME, "work again")
+        scene.until_work_goes_on(seen, RESUME)
         print(f"resumed {time.monotonic() - back:.2f} s after {fault.__name__}")
         assert scene.acknowledged() >= acknowledged
     verdict = scene.drain(60)
@@ -151,7 +151,7 @@ def test_rubbish_in_the_line(make_scene: Any, redis_server: RedisServer, seed: i
                 pickled + b"#%d" % n,
                 scene.random.randbytes(scene.random.randrange(1, 200)),
                 b"%019d" % (10**15 + n),  # a well-formed id that no row has
-                b"{\"id\": %d}" % n,
+                b'{"id": %d}' % n,
             )[kind]
             pipeline.zadd(key, {data: scene.random.uniform(0, 1e9)})
         pipeline.execute()

@@ -44,6 +44,9 @@ EXECUTED = [
     "docs/tutorials/first-job.md",
     "docs/tutorials/first-plugin.md",
     "docs/how-to/redis-and-postgresql.md",
+    "docs/how-to/retry-after-a-fix.md",
+    "docs/how-to/requeue.md",
+    "docs/how-to/prune-by-cron.md",
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"^# ([\w./-]+\.\w+)\n")

@@ -40,8 +40,21 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
     "Look": {
         "jobs": Command("jobs", "jobs", "List jobs, the newest first."),
         "show": Command("jobs", "show", "Show all that is known of jobs."),
-        "wait": Command("jobs", "wait", "Wait until a job has ended."),
+        "logs": Command("jobs", "logs", "Print what a job has logged."),
+        "wait": Command("jobs", "wait", "Wait until jobs have ended."),
+        "failed": Command("failed", "failed", "List failed jobs, the newest first."),
         "types": Command("dispatching", "types", "List the job types, or show what one of them takes."),
+    },
+    "Repair": {
+        "retry": Command("failed", "retry", "Run failed jobs again, with fresh tries."),
+        "requeue": Command("repair", "requeue", "Push what is not in its queue, or run finished jobs again."),
+        "cancel": Command(
+            "repair", "cancel", "Keep waiting jobs from running, and ask running ones to stop."
+        ),
+        "clear": Command("repair", "clear", "Cancel all jobs that wait in a queue; asks first."),
+        "forget": Command("failed", "forget", "Take failed jobs off the list, without running them."),
+        "flush": Command("failed", "flush", "Take all failed jobs off the list, or old ones; asks first."),
+        "prune": Command("repair", "prune", "Delete old finished jobs, in short transactions."),
     },
     "Administer": {
         "plugins": Command(
@@ -49,6 +62,7 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         ),
         "rescue": Command("rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."),
         "config": Command("config", "app", "Look at the configuration."),
+        "doctor": Command("doctor", "doctor", "Check the whole installation, and say what is to be done."),
         "db": Command("database", "app", "Look after the database's tables."),
     },
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman_cli.cli import output, rows, talk
+from jobman_cli.cli import completion, output, rows, talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
 from jobman_cli.cli.values import read_duration, read_object, read_objects
 from jobman_cli.errors import UsageError
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 def dispatch(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="TYPE", help="The job type.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TYPE", help="The job type.", show_default=False, autocompletion=completion.job_types
+        ),
+    ],
     attribs: Annotated[
         str, typer.Argument(metavar="[JSON | -]", help="The attribs, an object; `-` reads them from stdin.")
     ] = "{}",
@@ -106,7 +111,12 @@ def _print_many(ids: Any, as_json: bool) -> None:
 
 def types(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="Show only this one, in full.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TYPE]", help="Show only this one, in full.", autocompletion=completion.job_types
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the job types, or show what one of them takes.

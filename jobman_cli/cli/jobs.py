@@ -1,59 +1,64 @@
-"""``jobman jobs``, ``show`` and ``wait``: what has become of jobs. No plugin is loaded for it."""
+"""``jobman jobs``, ``show``, ``logs`` and ``wait``: what has become of jobs. No plugin is loaded for it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman_cli.cli import output, rows, talk
+from jobman_cli.cli import options, output, rows, talk
+from jobman_cli.cli.asking import names
+from jobman_cli.cli.options import AsJson, JobId, JobIds
 from jobman_cli.cli.session import jobman_of
-from jobman_cli.cli.values import MAX_ID, read_duration, read_queues
+from jobman_cli.cli.values import read_duration
 from jobman_cli.core.states import FINAL, Status
-from jobman_cli.errors import EXIT_FAILED, JobNotFound
+from jobman_cli.errors import EXIT_FAILED, JobNotFound, UsageError
 
-JobId = Annotated[
-    int, typer.Argument(metavar="ID", min=1, max=MAX_ID, help="A job's id.", show_default=False)
-]
-JobIds = Annotated[
-    list[int], typer.Argument(metavar="ID…", min=1, max=MAX_ID, help="Jobs' ids.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+if TYPE_CHECKING:
+    from jobman_cli.app import Jobman
+    from jobman_cli.store.tables import Job
 
 
 def jobs(
     ctx: typer.Context,
-    status: Annotated[Status | None, typer.Option("--status", help="Only jobs in this state.")] = None,
-    type: Annotated[
-        str | None, typer.Option("--type", metavar="TYPE", help="Only jobs of this type.")
-    ] = None,
-    queue: Annotated[
-        str | None, typer.Option("--queue", metavar="NAME", help="Only jobs of this queue.")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many.")] = 20,
-    before: Annotated[
-        int | None,
-        typer.Option(
-            "--before", metavar="ID", min=1, max=MAX_ID, help="Only ids below this one: the next page."
-        ),
-    ] = None,
+    status: options.Statuses = None,
+    type: options.Type = None,
+    queue: options.Queue = None,
+    tag: options.Tag = None,
+    error: options.ErrorText = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    limit: options.Limit = 20,
+    before: options.Before = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
-    """List jobs, the newest first."""
-    if queue is not None:
-        read_queues([queue])
+    """List jobs, the newest first.
+
+    All that is asked for must hold; of several --status one. Pages go on with --before.
+    """
+    options.checked(type=type, queue=queue, tag=tag, error=error)
     jobman = jobman_of(ctx)
     from jobman_cli.operations.look import jobs as look
-    from jobman_cli.store.queries import JobFilter
 
-    wanted = JobFilter(
-        statuses=() if status is None else (status.value,), type=type, queue=queue, before=before
+    wanted = options.job_filter(
+        jobman,
+        statuses=tuple(sorted({each.value for each in status or ()})),
+        type=type,
+        queue=queue,
+        tag=tag,
+        error=error,
+        since=since,
+        until=until,
+        before=before,
     )
     found = look(jobman.records, wanted, limit)
     if as_json:
         output.write_json([rows.job_object(job, jobman.settings) for job in found])
     elif not found:
-        talk.say("there are no such jobs" if status or type or queue or before else "there are no jobs yet")
+        asked = any((status, type, queue, tag, error, since, until, before))
+        talk.say("there are no such jobs" if asked else "there are no jobs yet")
     else:
         rows.write_jobs(found)
         if len(found) == limit:
@@ -63,55 +68,118 @@ def jobs(
 def show(ctx: typer.Context, ids: JobIds, as_json: AsJson = False) -> None:
     """Show all that is known of jobs.
 
-    With --json one object for one id and an array for several: the columns of the row, and `history`, its
-    attempts that did not complete.
+    With --json one object for one id and an array for several: the columns of the row, its `place` in the
+    line, its `worker`, its `failed_job`, and `history`, its attempts that did not complete.
     """
     jobman = jobman_of(ctx)
-    from jobman_cli.operations import look
+    from jobman_cli.cli import timeline
 
     wanted = list(dict.fromkeys(ids))
-    by_id = {job.id: job for job in look.show_many(jobman.records, wanted)}
-    found = [by_id[each] for each in wanted if each in by_id]
+    found, missing = _find(jobman, wanted)
     objects: list[dict[str, Any]] = []
     for at, job in enumerate(found):
-        history = look.attempts(jobman.records, int(job.id or 0))
+        whole = timeline.look(jobman, job)
         if as_json:
-            shown = rows.job_object(job, jobman.settings)
-            objects.append({**shown, "history": [rows.attempt_object(each) for each in history]})
+            objects.append(timeline.whole_object(whole, jobman.settings))
             continue
         if at:
             output.write("")
-        rows.write_job(job, jobman.settings, history)
+        rows.write_job(job, jobman.settings, timeline.fields(whole))
     if objects:
         output.write_json(objects if len(wanted) > 1 else objects[0])
-    missing = [str(each) for each in wanted if each not in by_id]
-    if missing:
-        are = "is no job" if len(missing) == 1 else "are no jobs"
-        raise JobNotFound(f"there {are} {', '.join(missing)}")
+    _complain_of(missing)
+
+
+def logs(
+    ctx: typer.Context,
+    id: JobId,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job has ended, or Ctrl-C.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object: id, status, logs.")] = False,
+) -> None:
+    """Print what a job has logged.
+
+    Each line has the time, the attempt and the text. A running job's lines are stored as they come, within
+    a second or so.
+    """
+    if follow and as_json:
+        raise UsageError("--json prints once: it does not go with --follow", hint="Leave one out.")
+    jobman = jobman_of(ctx)
+    from jobman_cli.operations.look import show
+
+    if as_json:
+        job = show(jobman.records, id)
+        output.write_json({"id": job.id, "status": job.status, "logs": job.logs})
+        return
+    printed = 0
+
+    def tell(job: Job) -> None:
+        nonlocal printed
+        text = job.logs or ""
+        for line in text[printed:].splitlines():
+            output.write(talk.harmless(line))
+        printed = len(text)
+
+    if follow:
+        job = jobman.wait(id, follow=tell)
+        talk.say(rows.summary(job))
+        return
+    job = show(jobman.records, id)
+    tell(job)
+    if not job.logs:
+        talk.say(f"job {id} ({job.status}) has logged nothing")
 
 
 def wait(
     ctx: typer.Context,
-    id: JobId,
+    ids: JobIds,
     timeout: Annotated[
         str | None,
         typer.Option("--timeout", metavar="TIME", help="Give up after: 30s, 5m, 2h, 1d or seconds."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the row as JSON; an array for several ids.")
+    ] = False,
 ) -> None:
-    """Wait until a job has ended.
+    """Wait until jobs have ended.
 
-    The exit code is 0 for completed, 1 for failed or cancelled, or when the time was up.
+    The exit code is 0 when all are completed; 1 when one is failed or cancelled, or when the time was up.
     """
     jobman = jobman_of(ctx)
     seconds = read_duration(timeout, "--timeout")
-    job = jobman.wait(id, seconds)
+    wanted = list(dict.fromkeys(ids))
+    _complain_of(_find(jobman, wanted)[1])
+    until = None if seconds is None else time.monotonic() + seconds
+    ended = []
+    for each in wanted:
+        left = None if until is None else max(until - time.monotonic(), 0)
+        ended.append(jobman.wait(each, left))
+        if not as_json:
+            output.write(talk.harmless(rows.summary(ended[-1])))
     if as_json:
-        output.write_json(rows.job_object(job, jobman.settings))
-    else:
-        output.write(talk.harmless(rows.summary(job)))
-    if job.status not in FINAL:
-        talk.complain(f"job {id} has not ended within {seconds:g} s", f"See `jobman show {id}`.")
+        objects = [rows.job_object(job, jobman.settings) for job in ended]
+        output.write_json(objects if len(wanted) > 1 else objects[0])
+    late = [job.id for job in ended if job.status not in FINAL]
+    if late:
+        have = "has" if len(late) == 1 else "have"
+        jobs_ = "job" if len(late) == 1 else "jobs"
+        talk.complain(
+            f"{jobs_} {names(late)} {have} not ended within {seconds:g} s", f"See `jobman show {late[0]}`."
+        )
+    if any(job.status != Status.COMPLETED for job in ended):
         raise typer.Exit(EXIT_FAILED)
-    if job.status != Status.COMPLETED:
-        raise typer.Exit(EXIT_FAILED)
+
+
+def _find(jobman: Jobman, wanted: list[int]) -> tuple[list[Job], list[int]]:
+    """The rows in the order asked for, and the ids that have none."""
+    from jobman_cli.operations.look import show_many
+
+    by_id = {job.id: job for job in show_many(jobman.records, wanted)}
+    return [by_id[each] for each in wanted if each in by_id], [each for each in wanted if each not in by_id]
+
+
+def _complain_of(missing: Iterable[int]) -> None:
+    ids = list(missing)
+    if ids:
+        raise JobNotFound(f"there {'is no job' if len(ids) == 1 else 'are no jobs'} {names(ids)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from jobman_cli.cli.output import STATE_COLOURS, Column, iso, on_terminal
 
 if TYPE_CHECKING:
     from jobman_cli.settings import Settings
-    from jobman_cli.store.tables import Attempt, Job
+    from jobman_cli.store.tables import Attempt, FailedJob, Job
 
 _STEPS = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (float("inf"), 86_400, "d"))
 
@@ -29,6 +30,27 @@ def attempt_object(attempt: Attempt) -> dict[str, Any]:
     """An attempt that did not complete, by the columns of ``jobman_attempts`` but for ids."""
     values = attempt.model_dump()
     return _dated({key: value for key, value in values.items() if key not in ("id", "jobman_id")})
+
+
+def failed_object(failed: FailedJob, settings: Settings) -> dict[str, Any]:
+    """A row as a JSON object: its keys are the columns of ``failed_jobs``; ``payload`` is JSON text."""
+    from jobman_cli.operations.redact import redact
+
+    values: dict[str, Any] = failed.model_dump()
+    payload = _payload(failed)
+    if "attribs" in payload:
+        payload["attribs"] = redact(payload["attribs"], settings.redact)
+        values["payload"] = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return _dated(values)
+
+
+def _payload(failed: FailedJob) -> dict[str, Any]:
+    """What the row tells of its job; empty when somebody else wrote it."""
+    try:
+        payload = json.loads(failed.payload)
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def _dated(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +114,21 @@ def write_jobs(jobs: Sequence[Job]) -> None:
     )
 
 
+def write_failed(found: Sequence[FailedJob]) -> None:
+    """A table of ``failed_jobs`` rows."""
+    output.write_table(
+        found,
+        [
+            Column("id", lambda row: str(row.id), right=True),
+            Column("job", lambda row: str(row.jobman_id), rank=2, right=True),
+            Column("type", lambda row: str(_payload(row).get("type", ""))),
+            Column("queue", lambda row: row.queue, rank=3),
+            Column("failed", lambda row: moment_text(row.failed_at), rank=1),
+            Column("error", lambda row: (row.exception.strip().splitlines() or [""])[-1], rank=4),
+        ],
+    )
+
+
 def _ended(job: Job) -> datetime | None:
     return {"completed": job.completed_at, "failed": job.failed_at}.get(job.status)
 
@@ -106,10 +143,8 @@ def _outcome(job: Job) -> str:
     return job.error_message.partition("\n")[0] if job.error_message and job.status == "failed" else ""
 
 
-def write_job(job: Job, settings: Settings, history: Sequence[Attempt] = ()) -> None:
-    """One row for people: what is empty is left out."""
-    import json
-
+def write_job(job: Job, settings: Settings, more: Sequence[tuple[str, str]] = ()) -> None:
+    """One row for people, and what belongs to it: what is empty is left out."""
     shown = job_object(job, settings)
     fields: list[tuple[str, str]] = []
     for key, value in shown.items():
@@ -127,10 +162,7 @@ def write_job(job: Job, settings: Settings, history: Sequence[Attempt] = ()) -> 
         else:
             text = str(value)
         fields.append((key, text + "\n" if key in ("logs", "exception") and "\n" in text else text))
-    for attempt in history:
-        at = moment_text(attempt.ended_at)
-        message = (attempt.error_message or "").partition("\n")[0]
-        fields.append((f"attempt {attempt.number}", f"{attempt.outcome}: {message}  ({at})"))
+    fields += more
     output.write_fields(fields, lambda name, text: state_colour(text) if name == "status" else "")
 
 

@@ -1,16 +1,19 @@
-"""Option values that need reading: durations, names of queues, JSON."""
+"""Option values that need reading: durations, times, names, JSON."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobman_cli.errors import InvalidAttribs, InvalidOption
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+#: Characters of a text to look for.
+_LONGEST = 1000
 _QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 #: The widest id a row can have.
@@ -32,6 +35,39 @@ def read_duration(text: str | None, option: str) -> float | None:
             hint="Use seconds, or a number with a unit: 30s, 5m, 2h, 1d.",
         )
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def read_moment(text: str | None, option: str) -> datetime | timedelta | None:
+    """A point in time: ISO 8601, in UTC if it names no zone; or how long ago, from ``2h`` or ``3d``.
+
+    Raises:
+        InvalidOption: for anything else.
+    """
+    if text is None:
+        return None
+    try:
+        if _DURATION.fullmatch(text.strip()):
+            return timedelta(seconds=read_duration(text, option) or 0)
+        point = datetime.fromisoformat(text.strip())
+        return (point if point.tzinfo else point.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidOption(
+            f"{option}: {text!r} is no time",
+            hint="Use a date or time such as 2030-01-31 or 2030-01-31T12:00+08:00, or 2h, 3d … for ago.",
+        ) from None
+
+
+def read_text(text: str | None, option: str) -> str | None:
+    """A text to look for.
+
+    Raises:
+        InvalidOption: when no row can hold it: control characters, half characters.
+    """
+    if text is not None and not (text.isprintable() and 0 < len(text) <= _LONGEST):
+        raise InvalidOption(
+            f"{option}: {text[:40]!r} is in no row", hint=f"Use printable text of 1 to {_LONGEST} characters."
+        )
+    return text
 
 
 def read_queues(names: Sequence[str], option: str = "--queue") -> tuple[str, ...]:

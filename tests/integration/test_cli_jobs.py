@@ -33,7 +33,13 @@ def test_keys_are_the_columns(app: App) -> None:
     app.ok("dispatch", "hello")
     columns = list(JOBS.c.keys())
     assert list(app.ok("jobs", "--json").json[0]) == columns
-    assert list(app.ok("show", 1, "--json").json) == [*columns, "history"]
+    assert list(app.ok("show", 1, "--json").json) == [
+        *columns,
+        "place",
+        "failed_job",
+        "worker",
+        "history",
+    ]
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", app.ok("show", 1, "--json").json["created_at"]
     )

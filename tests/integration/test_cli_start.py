@@ -18,10 +18,11 @@ from processes import ROOT, jobman_environment
 from jobman_cli.cli import main
 from jobman_cli.cli.commands import COMMANDS
 from jobman_cli.hooks import PluginInfo
-from jobman_cli.store.tables import ATTEMPTS, JOBS
+from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS
 
 REFERENCE = (ROOT / "docs/reference/cli.md").read_text()
-SECTIONS = dict(re.findall(r"^## `jobman ([\w-]+)`\n(.*?)(?=^## )", REFERENCE, re.M | re.S))
+JSON_REFERENCE = (ROOT / "docs/reference/json.md").read_text()
+SECTIONS = dict(re.findall(r"^## `jobman ([\w-]+)`\n(.*?)(?=^## |\Z)", REFERENCE, re.M | re.S))
 
 
 def command_tree() -> dict[str, Any]:
@@ -82,10 +83,17 @@ def test_the_reference_names_the_global_options() -> None:
     assert set(re.findall(r"`(--[a-z-]+)", part)) == options_of(group) | {"--help"}
 
 
+def documented_keys(heading: str) -> list[str]:
+    """The first column of the table with this first heading."""
+    table = re.search(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", JSON_REFERENCE, re.M)
+    return re.findall(r"^\| `(\w+)` \|", table[1], re.M)
+
+
 def test_the_reference_names_the_keys() -> None:
-    keys = REFERENCE.partition("## Keys")[2]
-    assert re.findall(r"^\| `(\w+)` \|", keys, re.M) == list(JOBS.c.keys())
-    history = keys.partition("**`history`**")[2].partition("**A job type**")[0]
+    keys = JSON_REFERENCE
+    assert documented_keys("key") == list(JOBS.c.keys())
+    assert documented_keys("failed") == list(FAILED_JOBS.c.keys())
+    history = keys.partition("**`history`**")[2].partition("## A failed job")[0]
     for column in set(ATTEMPTS.c.keys()) - {"id", "jobman_id"}:
         assert f"`{column}`" in history
     plugin = keys.partition("**A plugin**")[2]

@@ -33,6 +33,7 @@ from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import new_uuid
+from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page
 from jobman_cli.runtime.runner import Gate, Runner
@@ -177,6 +178,7 @@ class Bench:
         parts = rig.parts
         self.rig, self.uuid = rig, add_worker(rig.store)
         self.link, self.hand, self.pace, self.gate = LostLink(rig.store), Hand(), Pace(most), Gate()
+        self.meter = Meter()
         self.stopping = False
         self.pauses: list[float] = []
         limit = parts.settings.max_attribs_bytes
@@ -193,6 +195,7 @@ class Bench:
             self._pause,
             lambda: self.stopping,
             Page(),
+            self.meter,
         )
 
     def _pause(self, seconds: float) -> bool:

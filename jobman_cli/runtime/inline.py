@@ -9,11 +9,13 @@ from __future__ import annotations
 import datetime
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from jobman_cli.core.jobtype import JobType
+from jobman_cli.core.outcome import COMPLETED
 from jobman_cli.core.states import FINAL
 from jobman_cli.engine.instance import RunJob
 from jobman_cli.errors import JobmanError, WorkerLost
@@ -24,11 +26,13 @@ from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.consumer.environment import Alarm
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import identify, new_uuid
+from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.recorder import Recorder
 from jobman_cli.runtime.runner import Attempt, Gate, Runner
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids
+from jobman_cli.store.lifecycle.finish import Finish
 from jobman_cli.store.lifecycle.insert import insert_job
 from jobman_cli.store.lifecycle.workers import heartbeat, register, stop
 from jobman_cli.store.tables import Job
@@ -68,7 +72,8 @@ def run_inline(
         parts.settings.max_attribs_bytes,
     )
     completing = Completing(parts.database, worker, gate, runner.encode)
-    watch = Watch(parts, worker, hand)
+    meter = Meter()
+    watch = Watch(parts, worker, hand, meter)
     watch.start()
     try:
         with _beating(parts, worker), _alarms(parts, gate):
@@ -77,7 +82,9 @@ def run_inline(
             finish = runner.run(attempt)
             hand.finish(None)
             if finish is not None:
-                Recorder(parts, worker, parts.database.link()).record([finish])
+                Recorder(parts, worker, parts.database.link(), meter).record([finish])
+            elif attempt.recorded:
+                meter.count([Finish(claim, COMPLETED, attempt.started, time.time())])
     finally:
         watch.stop()
         watch.join(2.0)

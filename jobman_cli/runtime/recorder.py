@@ -9,6 +9,7 @@ from typing import Any
 from jobman_cli.core.outcome import OutcomeKind
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
+from jobman_cli.runtime.meter import Meter
 from jobman_cli.store.database import Link
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim
@@ -25,10 +26,12 @@ class Recorder:
     Args:
         worker: The worker's uuid.
         link: The connection.
+        meter: Counts what was recorded; None counts nothing.
     """
 
-    def __init__(self, parts: Parts, worker: str, link: Link) -> None:
-        self._parts, self._worker, self._link = parts, worker, link
+    def __init__(self, parts: Parts, worker: str, link: Link, meter: Meter | None = None) -> None:
+        self._parts, self._worker, self._link, self._meter = parts, worker, link, meter
+        self._refused: list[Finish] = []
 
     def write(self, connection: Any, dialect: Dialect, finishes: Sequence[Finish]) -> list[InLine]:
         """Record ends, inside the caller's transaction.
@@ -48,9 +51,19 @@ class Recorder:
                     connection, dialect, worker, finish, self._parts.engine.name
                 ):
                     refused.append(finish)
+        self._refused = refused
         for finish in refused:
             logger.warning("job %d: its end was refused, it is no longer this worker's", finish.claim.id)
         return released
+
+    def count(self, finishes: Sequence[Finish]) -> None:
+        """Count what ``write`` was given last, once its transaction has committed."""
+        if self._meter is None or not finishes:
+            return
+        if self._refused:
+            refused = {id(finish) for finish in self._refused}
+            finishes = [finish for finish in finishes if id(finish) not in refused]
+        self._meter.count(finishes)
 
     def record(self, finishes: Sequence[Finish]) -> None:
         """Record ends in a transaction of their own.
@@ -59,6 +72,7 @@ class Recorder:
             StoreUnavailable: when the database is away; sending again does no harm.
         """
         released = self._link.run(self.write, finishes)
+        self.count(finishes)
         if released:
             push(self._parts, released)
 

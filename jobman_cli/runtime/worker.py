@@ -25,12 +25,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from jobman_cli.core.outcome import OutcomeKind
+from jobman_cli.core.outcome import COMPLETED, OutcomeKind
 from jobman_cli.engine.protocol import Receiver, Ticket
 from jobman_cli.errors import QueueUnavailable, StoreUnavailable, WorkerLost
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.hand import Hand
+from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page
 from jobman_cli.runtime.recorder import Recorder
@@ -63,6 +64,7 @@ class Turn:
         pause: Sleeps so many seconds; True when the worker is to stop.
         stopping: True when the worker is to stop, asked between jobs.
         page: Shared with the supervisor.
+        meter: Counts what was recorded; None counts nothing.
     """
 
     def __init__(
@@ -77,9 +79,10 @@ class Turn:
         pause: Callable[[float], bool],
         stopping: Callable[[], bool],
         page: Page,
+        meter: Meter | None = None,
     ) -> None:
-        self._parts, self._worker, self._link = parts, worker, link
-        self._recorder = Recorder(parts, worker, link)
+        self._parts, self._worker, self._link, self._meter = parts, worker, link, meter
+        self._recorder = Recorder(parts, worker, link, meter)
         self._receiver, self._runner, self._hand, self._pace = receiver, runner, hand, pace
         self._pause, self._stopping, self._page = pause, stopping, page
         self._next_look = time.monotonic() + LOOK
@@ -159,6 +162,7 @@ class Turn:
             return self._link.run(self._write, finishes, ticket, doubt)
 
         claims, released = self._insist(send)
+        self._recorder.count(finishes)
         if released:
             push(self._parts, released)
         return claims
@@ -208,6 +212,8 @@ class Turn:
             self._page.end()
             self._hand.finish(finish)
         self._pace.learn(claim.type, time.monotonic() - began)
+        if finish is None and attempt.recorded and self._meter is not None:  # by completing()
+            self._meter.count([Finish(claim, COMPLETED, attempt.started, time.time())])
         if finish is not None and finish.outcome.kind is not OutcomeKind.COMPLETED:
             logger.warning(
                 "job %d (%s), attempt %d: %s",

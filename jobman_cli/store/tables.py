@@ -218,10 +218,74 @@ class Queue(SQLModel, table=True):
     paused_until: datetime | None = _time()
 
 
+class Metric(SQLModel, table=True):
+    """What was counted in one minute (later: hour, day) of one job type in one queue."""
+
+    __tablename__ = "jobman_metrics"
+    __table_args__ = _MYSQL
+
+    #: Seconds that the row stands for: 60, 3600 or 86400.
+    span: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    #: When they begin.
+    at: datetime = Field(sa_column=Column(UTCDateTime(), primary_key=True))
+    type: str = Field(sa_column=Column(NAME, primary_key=True))
+    queue: str = Field(sa_column=Column(NAME, primary_key=True))
+    completed: int = Field(default=0, sa_column=Column(BIGINT, nullable=False))
+    #: Attempts that ended otherwise, and how many of them used a job's tries up.
+    failed_attempts: int = Field(default=0, sa_column=Column(BIGINT, nullable=False))
+    failed_jobs: int = Field(default=0, sa_column=Column(BIGINT, nullable=False))
+    #: Seconds, of all attempts; histograms as ``core.histogram`` has them.
+    runtime_sum: float = Field(default=0.0, sa_column=Column(Double, nullable=False))
+    runtime_max: float = Field(default=0.0, sa_column=Column(Double, nullable=False))
+    runtime_histogram: dict[str, int] = Field(
+        default_factory=dict, sa_column=Column(DOCUMENT, nullable=False)
+    )
+    wait_sum: float = Field(default=0.0, sa_column=Column(Double, nullable=False))
+    wait_max: float = Field(default=0.0, sa_column=Column(Double, nullable=False))
+    wait_histogram: dict[str, int] = Field(default_factory=dict, sa_column=Column(DOCUMENT, nullable=False))
+
+
+class Alert(SQLModel, table=True):
+    """One trouble that was announced, or is to be."""
+
+    __tablename__ = "jobman_alerts"
+    __table_args__ = (Index("ix_jobman_alerts_state", "state", "raised_at"), _MYSQL)
+
+    #: Names the trouble: ``long-wait:default``.
+    key: str = Field(sa_column=Column(NAME, primary_key=True))
+    kind: str = Field(sa_column=Column(String(32), nullable=False))
+    #: A value of ``lifecycle.alerts.AlertState``.
+    state: str = Field(sa_column=Column(String(16), nullable=False))
+    message: str = Field(sa_column=Column(LONG, nullable=False))
+    details: dict[str, Any] | None = Field(default=None, sa_column=Column(DOCUMENT, nullable=True))
+    #: How often it was noticed since it began.
+    count: int = Field(default=0, sa_column=Column(BIGINT, nullable=False))
+    raised_at: datetime | None = _time(required=True)
+    #: When it is taken to be over unless it is noticed again; NULL is until somebody says so.
+    expires_at: datetime | None = _time()
+    cleared_at: datetime | None = _time()
+    last_told_at: datetime | None = _time()
+    #: Of kinds that are events: what happened up to then has been told.
+    marked_at: datetime | None = _time()
+
+
+class MonitoredTag(SQLModel, table=True):
+    """A tag whose jobs are counted."""
+
+    __tablename__ = "jobman_monitored_tags"
+    __table_args__ = _MYSQL
+
+    tag: str = Field(sa_column=Column(NAME, primary_key=True))
+    created_at: datetime | None = _time(required=True)
+
+
 JOBS = SQLModel.metadata.tables["jobmans"]
 FAILED_JOBS = SQLModel.metadata.tables["failed_jobs"]
 ATTEMPTS = SQLModel.metadata.tables["jobman_attempts"]
 WORKERS = SQLModel.metadata.tables["jobman_workers"]
 QUEUES = SQLModel.metadata.tables["jobman_queues"]
+METRICS = SQLModel.metadata.tables["jobman_metrics"]
+ALERTS = SQLModel.metadata.tables["jobman_alerts"]
+MONITORED_TAGS = SQLModel.metadata.tables["jobman_monitored_tags"]
 #: Ours; an application may have tables of its own in the same metadata.
-TABLES = (JOBS, FAILED_JOBS, ATTEMPTS, WORKERS, QUEUES)
+TABLES = (JOBS, FAILED_JOBS, ATTEMPTS, WORKERS, QUEUES, METRICS, ALERTS, MONITORED_TAGS)

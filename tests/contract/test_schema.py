@@ -112,12 +112,15 @@ def test_an_old_version_is_not_upgraded_in_passing(empty: Database, monkeypatch:
 def test_down_and_up_again(empty: Database) -> None:
     upgrade(empty)
     with empty.transaction() as connection:
-        script = ScriptDirectory(str(ROOT / "jobman_cli/store/migrations")).get_revision(HEAD).module
+        directory = ScriptDirectory(str(ROOT / "jobman_cli/store/migrations"))
+        scripts = [directory.get_revision(revision).module for revision in REVISIONS]
         context = MigrationContext.configure(connection)
         with Operations.context(context):
-            script.downgrade()
+            for script in reversed(scripts):
+                script.downgrade()
             assert not OURS & set(inspect(connection).get_table_names())
-            script.upgrade()
+            for script in scripts:
+                script.upgrade()
 
 
 FIRST_USE = """

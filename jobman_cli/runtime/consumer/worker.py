@@ -23,6 +23,7 @@ from jobman_cli.runtime.answers import Answers
 from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import identify, new_uuid
+from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page, Running
 from jobman_cli.runtime.runner import Attempt, Gate, Runner
@@ -106,8 +107,9 @@ class JobWorker(Worker):
             self.stop_flag.wait,
             self.stop_flag.is_set,
             self.page,
+            meter := Meter(),
         )
-        self._watch = Watch(parts, self.uuid, hand)
+        self._watch = Watch(parts, self.uuid, hand, meter)
         self._watch.start()
 
     def loop(self, now: Any = None) -> None:

@@ -9,7 +9,7 @@ from jobman_cli.core.states import FINAL, Status
 from jobman_cli.errors import QueueUnavailable
 from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.operations.progress import Progress, ignore
-from jobman_cli.operations.selection import BATCH, batches
+from jobman_cli.operations.selection import BATCH, Stride, batches
 from jobman_cli.store.lifecycle.cancel import Cancelled, cancel_jobs, clear_line
 from jobman_cli.store.queries import JobFilter, highest_job
 
@@ -48,12 +48,16 @@ def clear(parts: Parts | Lines, queue: str, progress: Progress = ignore) -> int:
     """
     cleared = after = 0
     newest, reachable = parts.database.read(highest_job), True
-    while rows := parts.database.run(clear_line, queue, after, newest, BATCH):
+    stride = Stride(size=200, most=BATCH, aim=0.06)
+    while True:
+        with stride.timed():
+            rows = parts.database.run(clear_line, queue, after, newest, stride.size)
+        if not rows:
+            return cleared
         reachable = reachable and _remove(parts, rows)
         cleared += len(rows)
         after = rows[-1].id
         progress(len(rows))
-    return cleared
 
 
 def waiting_in(queue: str) -> JobFilter:

@@ -11,7 +11,7 @@ from jobman_cli.errors import InvalidOption
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.progress import Progress, ignore
-from jobman_cli.operations.selection import batches, each_failed
+from jobman_cli.operations.selection import BATCH, Stride, batches, each_failed
 from jobman_cli.store.lifecycle.prune import forget_failed
 from jobman_cli.store.lifecycle.requeue import retry_failed
 from jobman_cli.store.queries import FailedFilter, database_now, find_failed, list_failed
@@ -67,10 +67,11 @@ def retry_all(parts: Parts | Lines, wanted: FailedFilter, progress: Progress = i
     Returns:
         How many jobs were queued.
     """
-    queued = 0
+    queued, stride = 0, Stride(size=200, most=BATCH, aim=0.06)
     for ids in each_failed(parts, wanted):
-        queued += _retry(parts, ids)
-        progress(len(ids))
+        for some in stride.batches(ids):
+            queued += _retry(parts, some)
+            progress(len(some))
     return queued
 
 

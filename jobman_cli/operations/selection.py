@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -23,6 +25,39 @@ T = TypeVar("T")
 BATCH = 1000
 #: Ids that are named before many are touched.
 FIRST = 10
+#: The smallest stride.
+FEWEST = 100
+
+
+class Stride:
+    """How many rows one statement or transaction may look at or change: as many as take ``aim`` seconds.
+
+    Args:
+        size: The first guess.
+        most: The largest number.
+    """
+
+    def __init__(self, size: int = 5000, most: int = 100_000, aim: float = 0.03) -> None:
+        self.size, self._most, self._aim = size, most, aim
+
+    @contextmanager
+    def timed(self, number: int | None = None) -> Iterator[None]:
+        """Around the work on ``number`` rows (else ``size``): it decides how much is done the next time."""
+        began = time.monotonic()
+        yield
+        took = max(time.monotonic() - began, 0.0005)
+        done = self.size if number is None else number
+        if done * 2 > self.size:  # a few rows say little about many
+            self.size = max(FEWEST, min(self._most, int(done * min(4.0, self._aim / took))))
+
+    def batches(self, values: Sequence[T]) -> Iterator[list[T]]:
+        """Some values, as many at a time as take ``aim`` seconds until the next ones are asked for."""
+        at = 0
+        while at < len(values):
+            some = list(values[at : at + self.size])
+            with self.timed(len(some)):
+                yield some
+            at += len(some)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +96,16 @@ def each_job(parts: Parts | Lines, wanted: JobFilter) -> Iterator[list[int]]:
     Jobs that come to match in front of the walk are met too, those that are dispatched meanwhile are not:
     they could keep it going for ever.
     """
-    after, newest = 0, parts.database.read(highest_job)
-    if wanted.before is None or wanted.before > newest:
-        wanted = replace(wanted, before=newest + 1)
-    while ids := parts.database.read(job_ids, wanted, after, BATCH):
-        yield ids
-        after = ids[-1]
+    end = parts.database.read(highest_job) + 1
+    end = end if wanted.before is None else min(end, wanted.before)
+    after, stride = 0, Stride()
+    while after + 1 < end:
+        upper = end if wanted.indexed else min(end, after + 1 + stride.size)
+        with stride.timed():
+            ids = parts.database.read(job_ids, replace(wanted, before=upper), after, BATCH)
+        if ids:
+            yield ids
+        after = ids[-1] if len(ids) == BATCH else upper - 1
 
 
 def each_failed(parts: Parts | Lines, wanted: FailedFilter) -> Iterator[list[int]]:

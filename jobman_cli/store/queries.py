@@ -51,6 +51,7 @@ class JobFilter:
         since: Made at or after this moment.
         until: Made before this moment.
         before: Only ids below this one: the next page of a list that begins with the newest.
+        floor: Only this id and those above it.
     """
 
     statuses: tuple[str, ...] = ()
@@ -61,6 +62,14 @@ class JobFilter:
     since: datetime | None = None
     until: datetime | None = None
     before: int | None = None
+    floor: int | None = None
+
+    @property
+    def indexed(self) -> bool:
+        """True when an index leads from one match to the next: then no row is read in vain."""
+        asked = (len(self.statuses) > 0, self.type is not None)
+        others = (self.queue, self.tag, self.error, self.since, self.until)
+        return sum(asked) < 2 and len(self.statuses) < 2 and all(each is None for each in others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +277,8 @@ def _narrow(query: Select[Any], dialect: Dialect, wanted: JobFilter) -> Select[A
         conditions.append(JOBS.c.created_at < wanted.until)
     if wanted.before is not None:
         conditions.append(JOBS.c.id < wanted.before)
+    if wanted.floor is not None:
+        conditions.append(JOBS.c.id >= wanted.floor)
     return query.where(*conditions)
 
 

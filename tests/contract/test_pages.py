@@ -1,0 +1,136 @@
+"""Pages of jobs, and walks over all that match, on every database: nothing left out, nothing twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rig import add_jobs, change, row_of
+
+from jobman_cli.operations import look, selection
+from jobman_cli.operations.parts import Records
+from jobman_cli.settings import Settings
+from jobman_cli.store.database import Database
+from jobman_cli.store.queries import JobFilter
+
+
+@pytest.fixture
+def records(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Records:
+    """Sixty jobs of all kinds, looked at seven ids at a time."""
+    monkeypatch.setattr(selection, "FEWEST", 7)
+    monkeypatch.setattr(selection.Stride.__init__, "__defaults__", (7, 7, 0.03))
+    dice = random.Random(5)
+    for _ in range(20):
+        add_jobs(
+            store,
+            3,
+            type=dice.choice(["noop", "hello"]),
+            queue=dice.choice(["default", "mail"]),
+            tags=dice.choice([(), ("a",), ("a", "b")]),
+        )
+    first = min(all_ids(store))
+    change(store, first + 1, status="failed", error_message="A Needle in the hay")
+    change(store, first + 40, status="failed", error_message="100% needle")
+    for job_id in range(first + 20, first + 30):
+        change(store, job_id, status="completed")
+    url = store.url.render_as_string(hide_password=False)
+    return Records(Settings(root=tmp_path, database=url), store)
+
+
+def all_ids(store: Database) -> list[int]:
+    return store.read(look_ids)
+
+
+def look_ids(connection: Any, dialect: Any) -> list[int]:
+    from sqlalchemy import select
+
+    from jobman_cli.store.tables import JOBS
+
+    return list(connection.execute(select(JOBS.c.id)).scalars())
+
+
+FILTERS = {
+    "all": (JobFilter(), lambda row: True),
+    "a state": (JobFilter(statuses=("failed",)), lambda row: row.status == "failed"),
+    "states": (
+        JobFilter(statuses=("failed", "completed")),
+        lambda row: row.status in ("failed", "completed"),
+    ),
+    "a type": (JobFilter(type="hello"), lambda row: row.type == "hello"),
+    "a queue": (JobFilter(queue="mail"), lambda row: row.queue == "mail"),
+    "a tag": (JobFilter(tag="b"), lambda row: "b" in (row.tags or ())),
+    "an error": (JobFilter(error="NEEDLE"), lambda row: "needle" in (row.error_message or "").lower()),
+    "a sign": (JobFilter(error="100%"), lambda row: "100%" in (row.error_message or "")),
+    "several": (
+        JobFilter(statuses=("queued",), type="noop", queue="mail"),
+        lambda row: (row.status, row.type, row.queue) == ("queued", "noop", "mail"),
+    ),
+    "none": (JobFilter(queue="nowhere"), lambda row: False),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_all_that_match_once_each(records: Records, name: str) -> None:
+    wanted, matches = FILTERS[name]
+    database = records.database
+    expected = [job_id for job_id in sorted(all_ids(database)) if matches(row_of(database, job_id))]
+    newest_first = expected[::-1]
+    assert [job.id for job in look.jobs(records, wanted, 100)] == newest_first
+    assert [job.id for job in look.jobs(records, wanted, 4)] == newest_first[:4]
+    assert [each for ids in selection.each_job(records, wanted) for each in ids] == expected
+    middle = sorted(all_ids(database))[30]
+    below = replace(wanted, before=middle)
+    assert [job.id for job in look.jobs(records, below, 100)] == [
+        each for each in newest_first if each < middle
+    ]
+    assert [each for ids in selection.each_job(records, below) for each in ids] == [
+        each for each in expected if each < middle
+    ]
+    found, cursor = [], None
+    while True:
+        page = look.page(records, replace(wanted, before=cursor), 3)
+        found += [job.id for job in page.jobs]
+        cursor = page.before
+        if cursor is None:
+            break
+    assert found == newest_first
+
+
+def test_a_page_ends_when_its_time_is_up(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "PAGE_TIME", 0.0)
+    wanted = JobFilter(queue="nowhere")
+    page = look.page(records, wanted, 3)
+    assert page.jobs == [] and page.before == max(all_ids(records.database)) - 6
+    monkeypatch.setattr(look, "PAGE_TIME", 60.0)
+    assert look.page(records, wanted, 3).before is None
+
+
+def test_by_time(records: Records) -> None:
+    database = records.database
+    ids = sorted(all_ids(database))
+    long_ago = row_of(database, ids[0]).created_at - timedelta(days=3)
+    for job_id in ids[10:20]:
+        change(database, job_id, created_at=long_ago)
+    wanted = JobFilter(until=long_ago + timedelta(hours=1))
+    assert [job.id for job in look.jobs(records, wanted, 100)] == ids[10:20][::-1]
+    assert len(look.jobs(records, JobFilter(since=long_ago + timedelta(hours=1)), 100)) == 50
+
+
+def test_a_stride_follows_what_the_work_takes() -> None:
+    stride = selection.Stride(size=1000, most=100_000, aim=0.01)
+    with stride.timed():
+        pass
+    assert stride.size == 4000
+    with stride.timed():
+        time.sleep(0.1)
+    assert 100 <= stride.size <= 450
+    size = stride.size
+    with stride.timed(3):  # too few to tell
+        time.sleep(0.02)
+    assert stride.size == size
+    assert [len(some) for some in selection.Stride(size=4, most=4).batches(range(10))] == [4, 4, 2]

@@ -44,6 +44,7 @@ EXECUTED = [
     "docs/tutorials/first-job.md",
     "docs/tutorials/first-plugin.md",
     "docs/how-to/redis-and-postgresql.md",
+    "docs/how-to/doctor.md",
     "docs/how-to/retry-after-a-fix.md",
     "docs/how-to/requeue.md",
     "docs/how-to/prune-by-cron.md",

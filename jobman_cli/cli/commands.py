@@ -63,6 +63,7 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         "rescue": Command("rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."),
         "config": Command("config", "app", "Look at the configuration."),
         "doctor": Command("doctor", "doctor", "Check the whole installation, and say what is to be done."),
+        "doctor": Command("doctor", "doctor", "Check the whole installation, and say what is to be done."),
         "db": Command("database", "app", "Look after the database's tables."),
     },
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from huey.storage import BlackHoleStorage
 
+from jobman_cli.engine.health import LineSample
 from jobman_cli.engine.instance import JobmanHuey
 from jobman_cli.engine.protocol import Pause, Ticket
 from jobman_cli.store.database import Link
@@ -60,6 +61,13 @@ class DatabaseQueue:
 
     def check(self) -> None:
         """Who reaches the database reaches the lines."""
+
+    def facts(self) -> None:
+        """There is no server of its own."""
+
+    def sample(self) -> list[LineSample]:
+        """The rows tell."""
+        return []
 
     def close(self) -> None:
         """Nothing to close."""

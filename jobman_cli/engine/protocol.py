@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from jobman_cli.engine.health import LineSample, RedisFacts
 from jobman_cli.store.database import Link
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.insert import InLine
@@ -132,6 +133,22 @@ class Engine(Protocol):
 
         Raises:
             QueueUnavailable: when they cannot.
+        """
+        ...
+
+    def facts(self) -> RedisFacts | None:
+        """What the server says of itself; None without a server of its own.
+
+        Raises:
+            QueueUnavailable: when it cannot be reached.
+        """
+        ...
+
+    def sample(self) -> list[LineSample]:
+        """Both ends of each line, left where they are.
+
+        Raises:
+            QueueUnavailable: when they cannot be reached.
         """
         ...
 

@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
 from jobman_cli.core.clock import rank
+from jobman_cli.engine.health import LineSample, RedisFacts, ask_redis, sample_lines
 from jobman_cli.engine.instance import JobmanHuey, member, parse_member
 from jobman_cli.engine.pools import make_pool, shown
 from jobman_cli.engine.protocol import Pause, Ticket
@@ -173,6 +174,16 @@ class RedisQueue:
         """PING."""
         with self._translated():
             self._client.ping()
+
+    def facts(self) -> RedisFacts:
+        """INFO, and the marker."""
+        with self._translated():
+            return ask_redis(self._client, f"{self.storage.name}:epoch")
+
+    def sample(self) -> list[LineSample]:
+        """SCAN, ZRANGE, ZCARD."""
+        with self._translated():
+            return sample_lines(self._client, self.storage.line_key(""))
 
     def close(self) -> None:
         """Close both clients' connections."""

@@ -34,7 +34,7 @@ from jobman_cli.store.dialects.base import Dialect, Kind
 
 #: Seconds to wait for another process's write.
 BUSY = 5.0
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "lustre"}
+NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "lustre"}
 READ_ONLY = "jobman_read"
 
 
@@ -138,7 +138,7 @@ def _give_clock(dbapi: Any) -> None:
 def _make_file(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if (kind := _file_system(path.parent)) in _NETWORK:
+        if (kind := file_system(path.parent)) in NETWORK:
             raise ConfigurationError(
                 f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold",
                 hint="Put the file on a local disk, or use PostgreSQL.",
@@ -152,7 +152,7 @@ def _make_file(path: Path) -> None:
         ) from error
 
 
-def _file_system(directory: Path) -> str | None:
+def file_system(directory: Path) -> str | None:
     """The type of the file system that holds ``directory``, from the kernel's list of mounts."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,0 +1,88 @@
+"""The tables, as SQLModel classes: what a row may say, and which indexes serve which question.
+
+``jobmans`` and ``failed_jobs`` keep the names of the line this product follows; every other table
+carries the prefix, because all of them may live in the application's own database.
+"""
+
+from __future__ import annotations
+
+from sqlmodel import SQLModel
+
+from jobman_cli.store.tables.columns import (
+    BIGINT,
+    DOCUMENT,
+    DUE,
+    IN_LINE,
+    LONG,
+    NAME,
+    RUNNING,
+    UTCDateTime,
+    as_utc,
+)
+from jobman_cli.store.tables.jobs import Attempt, FailedJob, Job
+from jobman_cli.store.tables.metrics import Alert, Metric, MonitoredTag
+from jobman_cli.store.tables.schedule import ScheduleEntry, ScheduleFire
+from jobman_cli.store.tables.workers import Queue, Supervisor, Worker
+
+__all__ = [
+    "ALERTS",
+    "ATTEMPTS",
+    "BIGINT",
+    "DOCUMENT",
+    "DUE",
+    "FAILED_JOBS",
+    "IN_LINE",
+    "JOBS",
+    "LONG",
+    "METRICS",
+    "MONITORED_TAGS",
+    "NAME",
+    "QUEUES",
+    "RUNNING",
+    "SCHEDULE_ENTRIES",
+    "SCHEDULE_FIRES",
+    "SUPERVISORS",
+    "TABLES",
+    "WORKERS",
+    "Alert",
+    "Attempt",
+    "FailedJob",
+    "Job",
+    "Metric",
+    "MonitoredTag",
+    "Queue",
+    "SQLModel",
+    "ScheduleEntry",
+    "ScheduleFire",
+    "Supervisor",
+    "UTCDateTime",
+    "Worker",
+    "as_utc",
+]
+
+JOBS = SQLModel.metadata.tables["jobmans"]
+FAILED_JOBS = SQLModel.metadata.tables["failed_jobs"]
+ATTEMPTS = SQLModel.metadata.tables["jobman_attempts"]
+WORKERS = SQLModel.metadata.tables["jobman_workers"]
+QUEUES = SQLModel.metadata.tables["jobman_queues"]
+METRICS = SQLModel.metadata.tables["jobman_metrics"]
+ALERTS = SQLModel.metadata.tables["jobman_alerts"]
+MONITORED_TAGS = SQLModel.metadata.tables["jobman_monitored_tags"]
+SCHEDULE_ENTRIES = SQLModel.metadata.tables["jobman_schedule_entries"]
+SCHEDULE_FIRES = SQLModel.metadata.tables["jobman_schedules"]
+SUPERVISORS = SQLModel.metadata.tables["jobman_supervisors"]
+
+#: Ours; an application may have tables of its own in the same metadata.
+TABLES = (
+    JOBS,
+    FAILED_JOBS,
+    ATTEMPTS,
+    WORKERS,
+    QUEUES,
+    METRICS,
+    ALERTS,
+    MONITORED_TAGS,
+    SCHEDULE_ENTRIES,
+    SCHEDULE_FIRES,
+    SUPERVISORS,
+)

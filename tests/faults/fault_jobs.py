@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -81,3 +83,16 @@ def flaky(ctx: Context) -> None:
         raise ValueError("once, on purpose")
     with ctx.completing() as session:
         record(session, ctx)
+
+
+@job("subprocesses", timeout=None)
+def subprocesses(file: str) -> None:
+    """Notes which signals a subprocess of the job ignores, and what a pool of its own has reckoned."""
+    status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout
+    ignored = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        Path(file).write_text(f"{ignored} {pool.map(square, [7])[0]}")
+
+
+def square(number: int) -> int:
+    return number * number

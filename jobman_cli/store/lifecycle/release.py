@@ -52,7 +52,10 @@ def release_all(connection: Connection, dialect: Dialect, worker: str) -> list[I
 @cache
 def _release_all(dialect: Dialect) -> Move:
     mine = (text(RUNNING), JOBS.c.worker_id == bindparam("holder"))
-    return _back(dialect, select(JOBS.c.id).where(*mine).order_by(JOBS.c.id).with_for_update())
+    # What is locked is found as an orphan later.
+    return _back(
+        dialect, select(JOBS.c.id).where(*mine).order_by(JOBS.c.id).with_for_update(skip_locked=True)
+    )
 
 
 @cache

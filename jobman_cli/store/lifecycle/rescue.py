@@ -190,4 +190,6 @@ def _rescue(dialect: Dialect, some: bool) -> Move:
         JOBS.c.rescues,
         JOBS.c.started_at,
     )
-    return Move(dialect, pick.order_by(JOBS.c.id).with_for_update(), values, returning)
+    # A row that is locked belongs to a transaction that may be frozen for a lease: it is left, and found as
+    # an orphan in the next round.
+    return Move(dialect, pick.order_by(JOBS.c.id).with_for_update(skip_locked=True), values, returning)

@@ -16,9 +16,11 @@ from jobman_cli.settings import Settings, load_settings
 if TYPE_CHECKING:
     from jobman_cli.engine.protocol import Engine
     from jobman_cli.hooks.registry import Registry
+    from jobman_cli.operations.metrics import Metrics, QueueState
     from jobman_cli.operations.parts import Lines, Parts, Records
     from jobman_cli.store.database import Database
-    from jobman_cli.store.tables import Job
+    from jobman_cli.store.queries_metrics import Total
+    from jobman_cli.store.tables import Alert, Job
 
 
 class Jobman:
@@ -54,7 +56,13 @@ class Jobman:
 
         settings = self.settings
         overrides = {name: override.options() for name, override in settings.jobs.items()}
-        return load_registry(settings.plugins, settings.modules, overrides, root=settings.root)
+        return load_registry(
+            settings.plugins,
+            settings.modules,
+            overrides,
+            root=settings.root,
+            options=settings.plugin_options,
+        )
 
     @cached_property
     def database(self) -> Database:
@@ -191,6 +199,36 @@ class Jobman:
         from jobman_cli.operations.look import wait
 
         return wait(self.records, job if isinstance(job, int) else int(job.id or 0), timeout, follow)
+
+    def metrics(self, since: float = 3600.0, type: str | None = None, queue: str | None = None) -> Metrics:
+        """What was measured in the last so many seconds, by job type, by queue, minute by minute."""
+        from jobman_cli.operations.metrics import metrics
+
+        return metrics(self.records, since, type, queue)
+
+    def queue_states(self) -> Sequence[QueueState]:
+        """Each queue now: how many wait, for how long, who serves it, what wait is to be expected."""
+        from jobman_cli.operations.metrics import queue_states
+
+        return queue_states(self.records)
+
+    def totals(self) -> Sequence[Total]:
+        """All that was ever counted, by job type and queue: figures that only grow."""
+        from jobman_cli.operations.metrics import totals
+
+        return totals(self.records)
+
+    def states(self) -> Mapping[str, int]:
+        """Jobs that are not done, by state, and failed ones; each counted up to 100,000."""
+        from jobman_cli.operations.metrics import states
+
+        return states(self.records)
+
+    def alerts(self) -> Sequence[Alert]:
+        """The troubles that go on, the oldest first."""
+        from jobman_cli.operations.alerts import alerts
+
+        return alerts(self.records)
 
     def close(self) -> None:
         """Close connections."""

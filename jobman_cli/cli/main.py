@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from jobman_cli.cli import failures, talk
 from jobman_cli.cli.commands import RootGroup
+from jobman_cli.cli.session import jobman_of
 
 app = typer.Typer(
     cls=RootGroup,
@@ -61,6 +63,7 @@ def root(
 
     A job is dispatched (`try`, `dispatch`), worked (`run-worker`) and looked at (`jobs`, `show`).
     """
+    ctx.obj = partial(jobman_of, ctx)  # for the commands of plugins
     talk.start_logging(worker=False, verbose=verbose)
 
 

@@ -55,6 +55,7 @@ def load_registry(
     overrides: Mapping[str, Mapping[str, Any]],
     root: Path | None = None,
     *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     check_types: bool = False,
 ) -> Registry:
     """Load the listed plugins, then the listed modules.
@@ -68,6 +69,7 @@ def load_registry(
         modules: Dotted names of modules with jobs that need no package.
         overrides: Job type to options that replace the ones of its ``@job``.
         root: The folder that modules are looked for in; put first on ``sys.path`` if it is not there.
+        options: Plugin to its own options, which its hooks are given.
         check_types: Also build each job type's model now, so that an unusable annotation makes its
             plugin broken. It imports pydantic and costs some milliseconds for each type.
 
@@ -93,6 +95,7 @@ def load_registry(
         plugins=loading.infos,
         hooks=MappingProxyType({name: tuple(found) for name, found in loading.hooks.items()}),
         warnings=warnings,
+        options=options,
     )
 
 

@@ -80,12 +80,14 @@ class Registry:
         plugins: Sequence[PluginInfo],
         hooks: Mapping[str, Sequence[PluginHook]],
         warnings: Sequence[str] = (),
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.types = types
         self.plugins = tuple(plugins)
         self.broken = tuple(info for info in plugins if info.state in ("broken", "missing"))
         self.warnings = tuple(warnings)
         self._hooks = hooks
+        self._options = options or {}
         self._started = tuple(hooks.get("jobman_job_started", ()))
         self._finished = tuple(hooks.get("jobman_job_finished", ()))
         self._around = tuple(hooks.get("jobman_around_job", ()))
@@ -137,7 +139,7 @@ class Registry:
         """Pass an alert to the plugins. Their failures are logged."""
         for hook in self._hooks.get("jobman_alert", ()):
             try:
-                hook.call(alert=alert)
+                hook.call(alert=alert, options=self._options.get(hook.plugin, {}))
             except (Exception, SystemExit):
                 _log_failure(hook, "jobman_alert")
 

@@ -88,15 +88,18 @@ def jobman_around_job(context: Context) -> AbstractContextManager[Any]:  # type:
 
 
 @hookspec
-def jobman_alert(alert: Mapping[str, Any]) -> None:
+def jobman_alert(alert: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Pass an alert on, to a chat or a pager.
 
-    What it raises is logged and changes nothing.
+    Called once when a trouble begins and once when it is over, by one process of all. What it raises is
+    logged and changes nothing. It delays the maintenance of jobs, so it should hand over and return.
 
     Args:
-        alert: ``kind`` (a short slug such as ``long-wait``), ``message`` (one line for people), ``queue``
-            (its name or ``None``), ``value`` and ``threshold`` (numbers or ``None``, in the unit that
-            the message names). Keys may be added.
+        alert: ``kind`` (a short slug such as ``long-wait``), ``key`` (names the trouble), ``state``
+            (``begun``, ``over`` or ``event``), ``message`` (one line for people), ``queue`` (its name or
+            ``None``), ``value`` and ``threshold`` (numbers or ``None``, in the unit that the message
+            names), ``count``, ``raised_at``, ``application`` and ``details``. Keys may be added.
+        options: What ``plugin_options`` in the configuration says of this plugin.
     """
 
 

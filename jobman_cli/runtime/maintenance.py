@@ -13,7 +13,9 @@ from functools import partial
 from typing import Any
 
 from jobman_cli.errors import JobmanError
+from jobman_cli.operations.alerts import EVERY, note_overtaken, note_rebuilt, watch_over
 from jobman_cli.operations.line import promote, push_pending
+from jobman_cli.operations.metrics import thin_metrics
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.reconcile import push_overtaken, rebuild
 from jobman_cli.operations.rescue import rescue_orphans, tidy_workers
@@ -46,13 +48,16 @@ def sweeps(parts: Parts) -> list[Sweep]:
     often = parts.settings.sweep
     return [
         Sweep("promote due jobs", often, partial(promote, parts)),
-        Sweep("rebuild a lost queue", often, partial(rebuild, parts)),
+        Sweep("rebuild a lost queue", often, lambda: note_rebuilt(parts, rebuild(parts))),
         Sweep("push pending jobs", often, partial(push_pending, parts)),
-        Sweep("push overtaken jobs", often * 2, partial(push_overtaken, parts)),
+        Sweep("push overtaken jobs", often * 2, lambda: note_overtaken(parts, push_overtaken(parts))),
         Sweep("rescue from dead processes", often, PidJudge(parts).run_once),
         Sweep("rescue from silent workers", often, LeaseJudge(parts).run_once),
         Sweep("rescue orphans", often, partial(rescue_orphans, parts)),
         Sweep("tidy worker rows", 3600.0, partial(tidy_workers, parts)),
+        Sweep("thin metrics", 600.0, partial(thin_metrics, parts)),
+        # Not in the first round, when a queue whose workers are just being started is not unserved.
+        Sweep("look for troubles", EVERY, partial(watch_over, parts), due=time.monotonic() + EVERY),
     ]
 
 

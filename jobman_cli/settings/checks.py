@@ -274,3 +274,18 @@ class Json:
     def schema(self) -> dict[str, Any]:
         """Return what allows everything."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A mapping of names to anything that JSON can hold: only who reads it knows more."""
+
+    def check(self, node: Node, setting: str, problems: Problems) -> Any:
+        """Return a dict."""
+        if not isinstance(node.value, dict):
+            return _wrong(node, setting, problems, "a mapping")
+        return Json().check(node, setting, problems)
+
+    def schema(self) -> dict[str, Any]:
+        """Return any object."""
+        return {"type": "object"}

@@ -28,6 +28,10 @@ SUPERVISOR_DEFAULTS: Mapping[str, Any] = {
 }
 
 
+#: What is announced where `alerts` is silent; `wait` in seconds by queue, 0 = never.
+ALERT_DEFAULTS: Mapping[str, Any] = {"wait": {"default": 60.0}, "off": ()}
+
+
 @dataclass(frozen=True, slots=True)
 class JobOverride:
     """What the configuration changes about one job type; ``None`` leaves the job type's own option.
@@ -63,6 +67,10 @@ def _default_supervisors() -> dict[str, Mapping[str, Any]]:
     return {"default": dict(SUPERVISOR_DEFAULTS)}
 
 
+def _default_alerts() -> Mapping[str, Any]:
+    return {"wait": dict(ALERT_DEFAULTS["wait"]), "off": ()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured; ``docs/reference/settings.md`` explains each one.
@@ -96,5 +104,7 @@ class Settings:
     supervisors: Mapping[str, Mapping[str, Any]] = field(default_factory=_default_supervisors)
     environments: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    alerts: Mapping[str, Any] = field(default_factory=_default_alerts)
+    plugin_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: tuple[Mapping[str, Any], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)

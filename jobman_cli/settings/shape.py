@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jobman_cli.core.alerts import AlertKind
 from jobman_cli.core.clock import MAX_PRIORITY, MIN_PRIORITY
 from jobman_cli.core.suggestion import did_you_mean
 from jobman_cli.settings.checks import (
@@ -13,6 +14,7 @@ from jobman_cli.settings.checks import (
     Choice,
     Converted,
     Json,
+    JsonObject,
     Kind,
     ListOf,
     MapOf,
@@ -22,7 +24,7 @@ from jobman_cli.settings.checks import (
     or_null,
 )
 from jobman_cli.settings.document import Node
-from jobman_cli.settings.model import NO_LIMIT, SUPERVISOR_DEFAULTS, JobOverride
+from jobman_cli.settings.model import ALERT_DEFAULTS, NO_LIMIT, SUPERVISOR_DEFAULTS, JobOverride
 from jobman_cli.settings.problems import Problems, quoted
 from jobman_cli.settings.urls import database_url, queue_url
 
@@ -92,6 +94,21 @@ def _supervisor(values: dict[str, Any], node: Node, setting: str, problems: Prob
 
 #: Of `defaults` and `environments`: only what is written, to be laid over each other later.
 _PARTIAL_SUPERVISORS = MapOf(NAME, Record(_SUPERVISOR, what="option of a supervisor"))
+
+
+def _alerts(values: dict[str, Any], *_: Any) -> dict[str, Any]:
+    whole = {**ALERT_DEFAULTS, **values}
+    return {**whole, "wait": {**ALERT_DEFAULTS["wait"], **whole["wait"]}}
+
+
+_ALERTS = Record(
+    {
+        "wait": MapOf(QUEUE, Number(0, _YEAR)),
+        "off": ListOf(Choice(tuple(kind.value for kind in AlertKind)), "[job-failed]", unique=str),
+    },
+    _alerts,
+    "option of alerts",
+)
 
 
 def _timezone(text: str) -> str:
@@ -204,6 +221,8 @@ def settings_shape(root: Path) -> Record:
             "supervisors": MapOf(NAME, Record(_SUPERVISOR, _supervisor, "option of a supervisor")),
             "environments": MapOf(ENVIRONMENT, _PARTIAL_SUPERVISORS),
             "defaults": _PARTIAL_SUPERVISORS,
+            "alerts": _ALERTS,
+            "plugin_options": MapOf(PLUGIN, JsonObject()),
             "schedule": ListOf(_Entry(), "[{name: …, every: 60, operation: …}]", unique=lambda e: e["name"]),
         }
     )

@@ -728,7 +728,7 @@ class TestHouse:
     def test_the_documented_defaults_are_the_defaults(self, project: Project) -> None:
         page = (REPOSITORY / "docs" / "reference" / "settings.md").read_text()
         rows = dict(re.findall(r"^\| `(\w+)` \|[^|]*\| `([^`]*)` \| `JOBMAN_", page, re.MULTILINE))
-        assert len(rows) == 18
+        assert len(rows) == 19
         written = project.load("\n".join(f"{name}: {default}" for name, default in rows.items()))
         default = project.load("")
         assert {n: getattr(written, n) for n in rows} == {n: getattr(default, n) for n in rows}

@@ -32,6 +32,7 @@ GOOD = [
     "schedule: [{name: a, every: 60, cron: null, job: hello, attribs: {name: Ada}, queue: q}]",
     "lease: 60\nheartbeat: 5.5\nrecording: each",
     "modules: [größe.jobs]",
+    "alerts: {wait: {default: 0, mail: 7.5}, off: [job-failed]}\nplugin_options: {webhook: {url: x}, bare: }",
 ]
 BAD = [
     "databse: sqlite:///x.db",
@@ -48,6 +49,9 @@ BAD = [
     "jobs: {'a b': {}}",
     "supervisors: {default: {queues: []}}",
     "supervisors: {default: {balance: maybe}}",
+    "alerts: {wait: 60}",
+    "alerts: {off: [everything]}",
+    "plugin_options: {webhook: x}",
     "schedule: [{cron: '0 3 * * *', operation: prune}]",
     "schedule: [{name: a, operation: prune}]",
     "schedule: [{name: a, every: 60, cron: '0 3 * * *', operation: prune}]",

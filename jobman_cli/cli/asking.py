@@ -28,8 +28,11 @@ def need_yes(yes: bool, what: str) -> None:
 
 
 def ask(yes: bool, question: str) -> None:
-    """Ask, unless ``--yes`` was given; a no ends the command with 1."""
-    if not yes and not typer.confirm(talk.harmless(question), err=True):
+    """Ask, unless ``--yes`` was given; anything but a yes ends the command with 1."""
+    if yes:
+        return
+    talk.ask(f"{question} [y/N] ")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         talk.say("nothing was changed")
         raise typer.Exit(EXIT_FAILED)
 

@@ -33,7 +33,7 @@ def watched(title: str, total: Callable[[], int]) -> Iterator[Callable[[int], ob
         passed = time.monotonic() - began
         if bar is None and expected > done and passed >= PATIENCE:
             bar = _bar()
-            task = bar.add_task(title, total=expected, rate="")
+            task = bar.add_task(title, total=expected, completed=done, rate="")
             bar.start()
         if bar is not None:
             bar.update(task, completed=done, rate=f"{done / max(passed, 0.001):,.0f}/s")

@@ -47,6 +47,11 @@ def say(text: str) -> None:
     _write(harmless(text))
 
 
+def ask(text: str) -> None:
+    """A question: the answer is typed behind it."""
+    _write(harmless(text), end="")
+
+
 def warn(text: str) -> None:
     """Something is not as it should be, but the command goes on."""
     _write(painted("warning:", "33", sys.stderr) + " " + harmless(text))
@@ -67,9 +72,9 @@ def complain(message: str, advice: str | None) -> None:
         hint(advice)
 
 
-def _write(line: str) -> None:
+def _write(line: str, end: str = "\n") -> None:
     try:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(line + end)
         sys.stderr.flush()
     except (OSError, ValueError):  # nobody listens: not worth failing for
         pass

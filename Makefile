@@ -10,7 +10,7 @@ manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 packages := -e plugins/jobman-hello
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint types fmt bench clean
+.PHONY: help venv demo test check lint types fmt faults mutants bench clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,13 @@ types: $(VENV)/.dev ## Check the types strictly
 fmt: $(VENV)/.dev ## Put the code into its format
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
+
+faults: $(VENV)/.dev ## Run the long fault profile (JOBMAN_FAULT_SEEDS=5, JOBMAN_FAULT_SEED=n, JOBMAN_FAULT_SOAK=seconds)
+	@scripts/test-deps
+	JOBMAN_FAULT_PROFILE=long $(bin)/python -m pytest tests/faults --timeout 3600 $(PYTEST_ARGS)
+
+mutants: $(VENV)/.dev ## Break the product on purpose and see that the tests notice
+	$(bin)/python scripts/mutants
 
 bench: $(VENV)/.dev ## Measure throughput and latency
 	$(bin)/python benchmarks/run.py $(BENCH_ARGS)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,10 @@ from scene import Scene
 from sqlalchemy import select
 
 from jobman_cli.engine.redis_queue import RedisQueue
+from jobman_cli.errors import QueueUnavailable
 from jobman_cli.operations.cancel import clear
+from jobman_cli.operations.dispatch import dispatch, dispatch_many
+from jobman_cli.operations.line import push_pending
 from jobman_cli.operations.reconcile import push_overtaken, rebuild
 from jobman_cli.operations.rescue import rescue_dead, rescue_orphans
 from jobman_cli.runtime import judge as judges
@@ -280,6 +284,49 @@ def test_clear_takes_out_only_what_it_cancelled(redis_rig: Rig) -> None:
     redis_rig.engine._client.zadd("jobman:queue:default", {b"%019d" % 10**12: 1})  # dispatched meanwhile
     clear(redis_rig.parts, "default")
     assert redis_rig.engine.size("default") == 1
+
+
+class Ear:
+    """Stands before an engine: notes what the rows say when they are pushed; or refuses."""
+
+    def __init__(self, rig: Rig, refuse: bool = False) -> None:
+        self.rig, self.engine, self.refuse = rig, rig.engine, refuse
+        self.heard: list[str | None] = []
+
+    def push(self, rows: Any) -> None:
+        if self.refuse:
+            raise QueueUnavailable("away")
+        other = Database(self.rig.store.url.render_as_string(hide_password=False))
+        for row in rows:
+            with other.reading() as connection:
+                query = select(JOBS.c.status).where(JOBS.c.id == row.id)
+                self.heard.append(connection.execute(query).scalar())
+        other.close()
+        self.engine.push(rows)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_an_id_is_pushed_when_its_row_is_committed(redis_rig: Rig) -> None:
+    ear = Ear(redis_rig)
+    parts = replace(redis_rig.parts, engine=ear)
+    dispatch(parts, "noop")
+    dispatch_many(parts, "noop", [{}, {}])
+    assert ear.heard == ["queued"] * 3
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_pending_rows_stay_pending_until_they_are_pushed(redis_rig: Rig) -> None:
+    away = replace(redis_rig.parts, engine=Ear(redis_rig, refuse=True))
+    job = int(dispatch(away, "noop").id or 0)
+    assert redis_rig.row(job).status == "pending"
+    assert push_pending(away) == 0
+    assert redis_rig.row(job).status == "pending"
+    ear = Ear(redis_rig)
+    assert push_pending(replace(redis_rig.parts, engine=ear)) == 1
+    assert (ear.heard, redis_rig.row(job).status) == (["pending"], "queued")
 
 
 # -- rules 16 and 17: processes ------------------------------------------------------------------------

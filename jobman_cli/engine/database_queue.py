@@ -95,6 +95,10 @@ class LineReceiver:
             return None
         return Ticket(limit=limit)
 
+    def serve(self, queues: Sequence[str]) -> None:
+        """Claim from these queues from now on."""
+        self._queues, self._empty = tuple(queues), False
+
     def look_again(self) -> None:
         """The next look happens whatever the last one found."""
         self._empty = False

@@ -40,6 +40,10 @@ class Receiver(Protocol):
         """
         ...
 
+    def serve(self, queues: Sequence[str]) -> None:
+        """Serve these queues from now on: some of its own are paused, or go on."""
+        ...
+
     def look_again(self) -> None:
         """Something was put into a line by this very worker; the next ``receive`` looks."""
         ...

@@ -206,7 +206,8 @@ class SetReceiver:
         self, storage: RedisQueueStorage, queues: Sequence[str], link: Link, translated: Callable[[], Any]
     ) -> None:
         self._client, self._link, self._translated = storage.conn, link, translated
-        self._keys = [storage.line_key(queue) for queue in queues]
+        self._storage = storage
+        self.serve(queues)
         self._rubbish, self._next_word = 0, 0.0
 
     def receive(self, limit: int, wait: float) -> Ticket | None:
@@ -224,6 +225,10 @@ class SetReceiver:
                 self._say_rubbish(len(members) - len(ids))
             if ids or not members:
                 return Ticket(ids) if ids else None
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """Pop from these queues from now on."""
+        self._keys = [self._storage.line_key(queue) for queue in queues]
 
     def look_again(self) -> None:
         """Every ``receive`` looks."""

@@ -1,14 +1,20 @@
-"""Run workers until they end: what `jobman run-worker` does."""
+"""Run workers until they end: what `jobman run-worker` does, and `jobman supervise` for each supervisor."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jobman_cli.errors import PluginError, UsageError
 from jobman_cli.operations.parts import Parts
+from jobman_cli.runtime.consumer.balancer import Balancer, Pool
 from jobman_cli.runtime.consumer.supervisor import Supervisor
 from jobman_cli.runtime.consumer.worker import WorkerPlan
 from jobman_cli.runtime.identity import new_uuid
+from jobman_cli.settings.blocks import Block
+from jobman_cli.store.lifecycle.supervisors import Charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +53,7 @@ def run_worker(parts: Parts, options: RunOptions) -> int:
         PluginError: when something listed could not be loaded.
         UsageError: when an option is out of its bounds.
     """
-    broken = parts.registry.broken
-    if broken and not options.skip_broken_plugins:
-        names = "; ".join(f"{info.name}: {info.error}" for info in broken)
-        raise PluginError(
-            f"{len(broken)} of the listed plugins and modules cannot be used: {names}",
-            hint="Repair them (see `jobman plugins`), or start with --skip-broken-plugins.",
-        )
+    _refuse_broken(parts, options.skip_broken_plugins)
     if options.concurrency < 1:
         raise UsageError("--concurrency must be 1 or more")
     if options.worker_type not in ("process", "thread"):
@@ -67,9 +67,66 @@ def run_worker(parts: Parts, options: RunOptions) -> int:
         max_time=options.max_time,
         memory=options.memory,
     )
+    pools = {options.queues: options.concurrency}
+    return _run(parts, plan, pools, options.worker_type, Charge("supervisor", "run-worker"), None)
+
+
+def run_block(
+    parts: Parts,
+    block: Block,
+    master: str | None,
+    environment: str | None,
+    *,
+    skip_broken_plugins: bool = False,
+) -> int:
+    """Run one supervisor of the configuration in this process, until it is told to end.
+
+    Args:
+        master: The uuid of the master that started it.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        PluginError: when something listed could not be loaded.
+    """
+    _refuse_broken(parts, skip_broken_plugins)
+    if block.nice:
+        with suppress(PermissionError):
+            os.nice(block.nice)
+    balancer = Balancer(block)
+    plan = WorkerPlan(
+        queues=block.queues,
+        supervisor=new_uuid(),
+        max_jobs=block.max_jobs or None,
+        max_time=block.max_time or None,
+        memory=block.memory or None,
+    )
+    charge = Charge("supervisor", block.name, block.balance, master, environment)
+    return _run(parts, plan, balancer.begin(), block.worker_type, charge, balancer)
+
+
+def _refuse_broken(parts: Parts, skip: bool) -> None:
+    broken = parts.registry.broken
+    if broken and not skip:
+        names = "; ".join(f"{info.name}: {info.error}" for info in broken)
+        raise PluginError(
+            f"{len(broken)} of the listed plugins and modules cannot be used: {names}",
+            hint="Repair them (see `jobman plugins`), or start with --skip-broken-plugins.",
+        )
+
+
+def _run(
+    parts: Parts,
+    plan: WorkerPlan,
+    pools: Mapping[Pool, int],
+    worker_type: str,
+    charge: Charge,
+    balancer: Balancer | None,
+) -> int:
     for job_type in parts.registry.types.values():
         job_type.check()  # the children inherit what is built here
     parts.database.close()
-    supervisor = Supervisor(parts, plan, options.concurrency, options.worker_type)
+    supervisor = Supervisor(parts, plan, pools, worker_type, charge, balancer)
     supervisor.run()
     return supervisor.exit_code

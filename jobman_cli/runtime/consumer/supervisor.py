@@ -11,76 +11,64 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from huey.consumer import Consumer, ConsumerStopped, Scheduler
+from huey.consumer import Consumer, ConsumerStopped
 
-from jobman_cli.errors import JobmanError, WorkerLost
+from jobman_cli.errors import JobmanError
 from jobman_cli.operations.dispatch import push
-from jobman_cli.operations.parts import Parts
-from jobman_cli.runtime.answers import Answers
+from jobman_cli.operations.metrics import queue_states
+from jobman_cli.operations.parts import Parts, Records
+from jobman_cli.runtime import notify
+from jobman_cli.runtime.consumer.balancer import Balancer, Pool
+from jobman_cli.runtime.consumer.children import MaintenanceProcess, ended_as_planned, how, life
+from jobman_cli.runtime.consumer.crew import Crew, Member
 from jobman_cli.runtime.consumer.environment import (
     JobProcessEnvironment,
     JobThreadEnvironment,
     Overdue,
     guarded,
 )
+from jobman_cli.runtime.consumer.reporter import Reporter
 from jobman_cli.runtime.consumer.undertaker import ANSWER, Undertaker
-from jobman_cli.runtime.consumer.worker import JobWorker, PlannedEnd, WorkerPlan
-from jobman_cli.runtime.maintenance import Maintenance, sweeps
-from jobman_cli.runtime.runner import Gate
+from jobman_cli.runtime.consumer.worker import JobWorker, WorkerPlan
+from jobman_cli.runtime.switchboard import Switchboard
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.release import release_all
+from jobman_cli.store.lifecycle.supervisors import Charge
 from jobman_cli.store.lifecycle.workers import heartbeat, stop
 
 logger = logging.getLogger("jobman.supervisor")
 
-#: How a child that died by an error exits; a planned end is 0.
-CRASHED = 70
-
-
-#: How a child exits that was given up by others while it was away.
-GIVEN_UP = 71
-
-
-class MaintenanceProcess(Scheduler):
-    """Huey's scheduler, whose rounds are Jobman's maintenance."""
-
-    process_name = "Maintenance"
-
-    def __init__(self, parts: Parts, stop_flag: Any, sweep: float) -> None:
-        super().__init__(parts.engine.huey, stop_flag, interval=1, periodic=False)
-        self.gate = Gate()
-        self._parts, self._sweep = parts, sweep
-        self._maintenance: Maintenance | None = None
-
-    def initialize(self) -> None:
-        """In the child: leave the parent's connections alone."""
-        self._parts.database.forget()
-        Answers(self._parts.database, self._parts.settings.lease).start()
-        self._maintenance = Maintenance(sweeps(self._parts))
-
-    def loop(self, now: Any = None) -> None:
-        """One round."""
-        assert self._maintenance is not None  # noqa: S101 - initialize() came first
-        began = time.monotonic()
-        self._maintenance.run_once()
-        self.sleep_for_interval(began, self._sweep)
-
 
 class Supervisor(Consumer):
-    """A pool of workers.
+    """Pools of workers.
 
     Args:
         plan: What each worker is to do.
-        workers: How many.
+        pools: How many workers serve which queues, to begin with.
         worker_type: ``process`` or ``thread``.
+        charge: What its row says of it.
+        balancer: Decides about the pools' sizes; None keeps them until all workers have ended.
     """
 
-    def __init__(self, parts: Parts, plan: WorkerPlan, workers: int, worker_type: str) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        plan: WorkerPlan,
+        pools: Mapping[Pool, int],
+        worker_type: str,
+        charge: Charge,
+        balancer: Balancer | None = None,
+    ) -> None:
         self._parts, self._plan = parts, plan
+        self._balancer = balancer
+        queues = [queue for pool in pools for queue in pool]
+        self._switchboard = Switchboard(queues)
         self._flags: list[Any] = []
         self.worker_threads: list[tuple[JobWorker, Any]]
         self.scheduler: Any
@@ -88,7 +76,7 @@ class Supervisor(Consumer):
         self._interrupted = False
         super().__init__(
             parts.engine.huey,
-            workers=workers,
+            workers=0,
             worker_type=worker_type,
             periodic=False,
             health_check_interval=0.2,
@@ -100,6 +88,9 @@ class Supervisor(Consumer):
         # The supervisor's own questions go through connections that close at once.
         self._database = parts.database.without_pool()
         self._undertaker = Undertaker(parts, self._database)
+        self._reporter = Reporter(self._database, plan.supervisor, charge, queues, self._switchboard)
+        self._crew = Crew(pools, self._hire)
+        self.worker_threads = self._crew.members
 
     @property
     def exit_code(self) -> int:
@@ -116,31 +107,18 @@ class Supervisor(Consumer):
         self._flags.append(flag)
         return flag
 
-    def _create_worker(self) -> JobWorker:
-        return JobWorker(self._parts, self._plan, self._flag())
+    def _hire(self, pool: Pool) -> Member:
+        worker = JobWorker(self._parts, replace(self._plan, queues=pool), self._flag(), self._switchboard)
+        return worker, self._create_process(worker, f"worker {worker.uuid[:8]} of {','.join(pool)}")
 
     def _create_scheduler(self) -> MaintenanceProcess:
         return MaintenanceProcess(self._parts, self._flag(), self._parts.settings.sweep)
 
     def _create_process(self, process: Any, name: str) -> Any:
-        forks = self.environment.forks
-
-        def live() -> None:
-            code = 0
-            try:
-                self.environment.init_child(process)
-                _live(process)
-            except WorkerLost:
-                logger.warning("%s was given up while it was away; another takes its place", name)
-                code = GIVEN_UP
-            except BaseException:
-                logger.exception("%s died", name)
-                code = CRASHED
-            if forks:
-                _leave(code)
-            process.planned_end = code == 0
-
-        return self.environment.create_process(live, name)
+        environment = self.environment
+        return environment.create_process(
+            life(process, name, environment.init_child, environment.forks), name
+        )
 
     def start(self) -> None:
         """Start the children and take over the signals."""
@@ -149,11 +127,15 @@ class Supervisor(Consumer):
         if self.environment.forks:
             self.huey.storage.close()
         self._set_signal_handlers()
+        self._reporter.register()
         self.scheduler.start()
-        for _, process in self.worker_threads:
-            process.start()
+        self._crew.start()
+        notify.ready()
         logger.info(
-            "supervisor %s runs %d %s worker(s)", self._plan.supervisor, self.workers, self.worker_type
+            "supervisor %s runs %d %s worker(s)",
+            self._plan.supervisor,
+            len(self.worker_threads),
+            self.worker_type,
         )
 
     def run(self) -> None:
@@ -164,18 +146,23 @@ class Supervisor(Consumer):
             while True:
                 checked = self.loop(checked)
                 self._beat()
+                self._report()
+                self._balance()
                 self._end_stuck_workers()
                 self._undertaker.pay()
         except ConsumerStopped:
             pass
         self._bury()
+        self._reporter.stop()
         if self._restart:
             logger.info("starting anew")
             os.execv(sys.executable, [sys.executable, "-m", "jobman_cli", *sys.argv[1:]])  # noqa: S606
 
     def stop(self, graceful: bool = False) -> None:
         """Tell every child, then wait as Huey does."""
+        notify.stopping()
         logger.info("stopping: %s", "running jobs may finish" if graceful else "at once")
+        self._reporter.stopping()
         for flag in self._flags:
             flag.set()
         super().stop(graceful)
@@ -189,6 +176,7 @@ class Supervisor(Consumer):
                 return False
             living[0].join(0.1)
             self._beat()
+            self._reporter.report(self._sizes())
             if self.environment.forks:
                 self._end_stuck_workers()
             self._undertaker.pay()
@@ -196,17 +184,21 @@ class Supervisor(Consumer):
 
     def check_worker_health(self) -> bool:
         """Replace workers that died; let those go that ended as planned, and end when all have."""
-        kept = []
-        for number, (worker, process) in enumerate(self.worker_threads, 1):
+        for member in list(self.worker_threads):
+            worker, process = member
             if self.environment.is_alive(process):
-                kept.append((worker, process))
-            elif not _ended_as_planned(worker, process):
-                logger.warning("worker %d died (%s); starting another", number, _how(process))
+                continue
+            self.worker_threads.remove(member)
+            self._flags.remove(worker.stop_flag)
+            if not ended_as_planned(worker, process):
+                logger.warning("worker %s died (%s)", worker.uuid, how(process))
                 if worker.stuck is None:
-                    self._undertaker.died(worker.uuid, _how(process), worker.page.read())
-                kept.append(self._replace(number))
-        self.worker_threads = kept
-        if not kept:
+                    self._undertaker.died(worker.uuid, how(process), worker.page.read())
+                if not worker.retiring:
+                    self._crew.begin(worker.plan.queues)
+        if self._balancer is not None:
+            self._crew.fill()
+        elif not self.worker_threads:
             logger.info("all workers have ended as planned")
             self.stop(graceful=True)
             raise ConsumerStopped
@@ -238,11 +230,30 @@ class Supervisor(Consumer):
                 self.stop(graceful=True)
                 raise ConsumerStopped
 
-    def _replace(self, number: int) -> tuple[JobWorker, Any]:
-        worker = self._create_worker()
-        process = self._create_process(worker, f"Worker-{number}")
-        process.start()
-        return worker, process
+    def _balance(self) -> None:
+        balancer = self._balancer
+        if balancer is None or not balancer.is_due:
+            return
+        try:
+            with guarded(ANSWER):
+                found = queue_states(Records(self._parts.settings, self._database))
+        except (JobmanError, Overdue) as error:
+            logger.debug("no balance: %s", error)
+            return
+        states = {state.queue: state for state in found}
+        paused = {name for name, state in states.items() if state.paused}
+        for pool, wanted in balancer.decide(states, self._crew.counts(), paused).items():
+            if wanted != self._crew.wanted(pool):
+                logger.info("pool %s: %d worker(s)", ",".join(pool), wanted)
+            self._crew.scale(pool, wanted)
+
+    def _sizes(self) -> dict[str, int]:
+        return {",".join(pool): number for pool, number in self._crew.counts().items()}
+
+    def _report(self) -> None:
+        if self._reporter.report(self._sizes()):
+            self.stop(graceful=True)
+            raise ConsumerStopped
 
     def _interrupt_workers(self) -> None:
         processes = [process for _, process in self.worker_threads]
@@ -253,7 +264,7 @@ class Supervisor(Consumer):
     def _bury(self) -> None:
         """Release what still runs under the names of workers that were killed here."""
         for worker, process in self.worker_threads:
-            if _ended_as_planned(worker, process):
+            if ended_as_planned(worker, process):
                 continue
             with suppress(JobmanError, Overdue), guarded(ANSWER):
                 rows = self._database.run(_take_back, worker.uuid)
@@ -261,7 +272,8 @@ class Supervisor(Consumer):
                     push(self._parts, rows)
 
     def _beat(self) -> None:
-        """Renew the workers' leases, when it is time."""
+        """Renew the workers' leases, when it is time; tell systemd that this loop goes round."""
+        notify.watchdog()
         now = time.monotonic()
         if now < self._next_beat:
             return
@@ -296,35 +308,3 @@ def _take_back(connection: Any, dialect: Dialect, worker: str) -> list[InLine]:
     rows = release_all(connection, dialect, worker)
     stop(connection, dialect, worker)
     return rows
-
-
-def _live(process: Any) -> None:
-    """A child's life: until its flag is set or it ends as planned."""
-    try:
-        process.initialize()
-        while not process.stop_flag.is_set():
-            process.loop()
-    except (PlannedEnd, KeyboardInterrupt):
-        pass
-    finally:
-        process.shutdown()
-
-
-def _leave(code: int) -> None:
-    """End a child without running what the parent registered for its own exit."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _ended_as_planned(worker: Any, process: Any) -> bool:
-    code = getattr(process, "exitcode", None)
-    return code == 0 if code is not None else bool(worker.planned_end)
-
-
-def _how(process: Any) -> str:
-    code = getattr(process, "exitcode", None)
-    if code is None:
-        return "an error"
-    return f"signal {-code}" if code < 0 else f"exit {code}"

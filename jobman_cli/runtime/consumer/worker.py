@@ -27,6 +27,7 @@ from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page, Running
 from jobman_cli.runtime.runner import Attempt, Gate, Runner
+from jobman_cli.runtime.switchboard import Switchboard
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.runtime.worker import IDLE, Turn
 from jobman_cli.store.dialects import Dialect
@@ -38,6 +39,10 @@ logger = logging.getLogger("jobman.worker")
 
 #: Huey compares this with a task's eta; a job that is claimed has none.
 _NOW = datetime.datetime(2000, 1, 1)
+
+
+#: Seconds between two looks at the switches while everything is paused.
+PAUSED = 0.25
 
 
 class PlannedEnd(Exception):
@@ -67,15 +72,20 @@ class JobWorker(Worker):
 
     process_name = "Worker"
 
-    def __init__(self, parts: Parts, plan: WorkerPlan, stop_flag: Any) -> None:
+    def __init__(self, parts: Parts, plan: WorkerPlan, stop_flag: Any, switchboard: Switchboard) -> None:
         super().__init__(parts.engine.huey, stop_flag, default_delay=0.1, max_delay=1.0, backoff=1.0)
         self.uuid = new_uuid()
         self.gate = Gate()
         self.page = Page()
+        self.plan = plan
         self.planned_end = False
+        #: Set by the supervisor: it was told to end, because its pool shrinks.
+        self.retiring = False
         #: Set by the supervisor: the job for which it killed this worker.
         self.stuck: Running | None = None
-        self._parts, self._plan = parts, plan
+        self._parts, self._plan, self._switchboard = parts, plan, switchboard
+        self._version = switchboard.version
+        self._open = plan.queues
         self._began = time.monotonic()
         self._turn: Turn | None = None
 
@@ -120,8 +130,23 @@ class JobWorker(Worker):
         if plan.max_jobs is not None:
             most = plan.max_jobs - turn.count
         ends_when_empty = plan.once or plan.stop_when_empty
+        if not self._serve():
+            turn.settle()
+            if ends_when_empty:
+                raise PlannedEnd
+            self.stop_flag.wait(PAUSED)
+            return
         ran = turn.take(most, wait=0 if ends_when_empty else IDLE)
         self._end_if_planned(ran, ends_when_empty)
+
+    def _serve(self) -> bool:
+        """Serve the queues that are not paused now; False when there is none."""
+        if (version := self._switchboard.version) != self._version:
+            self._version = version
+            self._open = self._switchboard.open_queues(self._plan.queues)
+            if self._open:
+                self._receiver.serve(self._open)
+        return bool(self._open)
 
     def _end_if_planned(self, ran: int, ends_when_empty: bool) -> None:
         turn, plan = self._turn, self._plan

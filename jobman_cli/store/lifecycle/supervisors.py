@@ -74,18 +74,17 @@ def register_supervisor(
     )
 
 
-def report(connection: Connection, dialect: Dialect, uuid: str, state: str, pools: dict[str, int]) -> Orders:
+def report(connection: Connection, dialect: Dialect, uuid: str, state: str, pools: dict[str, int] | None) -> Orders:
     """Give a sign of life, and read what is asked.
 
     Args:
-        pools: Workers by pool, now.
+        pools: Workers by pool, now; None keeps what the row says.
     """
     me = SUPERVISORS.c.uuid == uuid
-    written = connection.execute(
-        update(SUPERVISORS)
-        .where(me)
-        .values(heartbeat_at=dialect.now(), beat=dialect.lease_clock(), state=state, pools=pools)
-    )
+    values: dict[str, Any] = {"heartbeat_at": dialect.now(), "beat": dialect.lease_clock(), "state": state}
+    if pools is not None:
+        values["pools"] = pools
+    written = connection.execute(update(SUPERVISORS).where(me).values(**values))
     command = connection.execute(select(SUPERVISORS.c.command).where(me)).scalar()
     return Orders(written.rowcount > 0, command, frozenset(_paused(connection, dialect)))
 

@@ -48,7 +48,7 @@ def clear(parts: Parts | Lines, queue: str, progress: Progress = ignore) -> int:
     """
     cleared = after = 0
     newest, reachable = parts.database.read(highest_job), True
-    stride = Stride(size=200, most=BATCH, aim=0.06)
+    stride = Stride(size=200, most=BATCH, aim=0.04)
     while True:
         with stride.timed():
             rows = parts.database.run(clear_line, queue, after, newest, stride.size)

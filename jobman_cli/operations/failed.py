@@ -67,7 +67,7 @@ def retry_all(parts: Parts | Lines, wanted: FailedFilter, progress: Progress = i
     Returns:
         How many jobs were queued.
     """
-    queued, stride = 0, Stride(size=200, most=BATCH, aim=0.06)
+    queued, stride = 0, Stride(size=200, most=BATCH, aim=0.04)
     for ids in each_failed(parts, wanted):
         for some in stride.batches(ids):
             queued += _retry(parts, some)

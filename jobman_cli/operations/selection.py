@@ -48,7 +48,7 @@ class Stride:
         took = max(time.monotonic() - began, 0.0005)
         done = self.size if number is None else number
         if done * 2 > self.size:  # a few rows say little about many
-            self.size = max(FEWEST, min(self._most, int(done * min(4.0, self._aim / took))))
+            self.size = min(self._most, max(FEWEST, int(done * min(4.0, self._aim / took))))
 
     def batches(self, values: Sequence[T]) -> Iterator[list[T]]:
         """Some values, as many at a time as take ``aim`` seconds until the next ones are asked for."""

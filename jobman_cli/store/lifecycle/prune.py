@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
 from jobman_cli.core.states import FINAL, Status
 from jobman_cli.store.dialects import Dialect
@@ -18,6 +18,10 @@ _UNFINISHED = sorted(status.value for status in Status if status not in FINAL)
 #: Called with the rows that are about to go, each with its table's name; it returns when they are safe. It is
 #: called again with a batch that was rolled back and sent anew, and then forgets what it was given before.
 Archive = Callable[[list[tuple[str, dict[str, Any]]]], None]
+
+
+#: How far apart the ids of a batch may be, on average, to be deleted as a range.
+SPREAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,11 @@ def prune_batch(
     if not found:
         return 0, None
     ids = sorted(row.id for row in found)
-    deleted = _delete_jobs(connection, dialect, ids, unfinished, archive)
+    if archive is None and ids[-1] - ids[0] < SPREAD * len(ids):
+        old = and_(JOBS.c.created_at < before, _prunable(unfinished))
+        deleted = _delete_range(connection, ids[0], ids[-1], old)
+    else:
+        deleted = _delete_jobs(connection, dialect, ids, unfinished, archive)
     last = found[-1]
     return deleted, Mark(last.created_at, last.id) if len(found) == limit else None
 
@@ -85,6 +93,19 @@ def forget_failed(connection: Connection, dialect: Dialect, failed_ids: Sequence
 def _prunable(unfinished: bool) -> ColumnElement[bool]:
     # Said by what it is not: the walk is to follow the index on created_at, not the one on status.
     return JOBS.c.status != "running" if unfinished else JOBS.c.status.not_in(_UNFINISHED)
+
+
+def _delete_range(connection: Connection, low: int, high: int, old: ColumnElement[bool]) -> int:
+    """Delete what is old among neighbouring ids: a walk, where a list of ids is a look for each.
+
+    It may meet more than the batch, but only what is to go all the same. What belonged to jobs that are gone
+    is found by their absence, so nothing need be handed back.
+    """
+    deleted = connection.execute(delete(JOBS).where(JOBS.c.id.between(low, high), old)).rowcount
+    for table in (ATTEMPTS, FAILED_JOBS):
+        theirs = exists().where(JOBS.c.id == table.c.jobman_id)
+        connection.execute(delete(table).where(table.c.jobman_id.between(low, high), ~theirs))
+    return deleted
 
 
 def _delete_jobs(

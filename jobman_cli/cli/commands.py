@@ -43,6 +43,9 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         "logs": Command("jobs", "logs", "Print what a job has logged."),
         "wait": Command("jobs", "wait", "Wait until jobs have ended."),
         "failed": Command("failed", "failed", "List failed jobs, the newest first."),
+        "metrics": Command("metrics", "metrics", "Show throughput, runtimes and waits by type and queue."),
+        "alerts": Command("alerts", "alerts", "List the troubles that go on, the oldest first."),
+        "monitor": Command("metrics", "monitor", "Monitor tags: how many jobs bear them, how they ended."),
         "types": Command("dispatching", "types", "List the job types, or show what one of them takes."),
     },
     "Repair": {
@@ -57,12 +60,12 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         "prune": Command("repair", "prune", "Delete old finished jobs, in short transactions."),
     },
     "Administer": {
+        "snapshot": Command("metrics", "snapshot", "Thin old metrics now, and say what there is."),
         "plugins": Command(
             "plugins", "plugins", "List plugins and modules: loaded, broken, available, missing."
         ),
         "rescue": Command("rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."),
         "config": Command("config", "app", "Look at the configuration."),
-        "doctor": Command("doctor", "doctor", "Check the whole installation, and say what is to be done."),
         "doctor": Command("doctor", "doctor", "Check the whole installation, and say what is to be done."),
         "db": Command("database", "app", "Look after the database's tables."),
     },

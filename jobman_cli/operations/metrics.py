@@ -18,6 +18,7 @@ from jobman_cli.store.queries_metrics import (
     Line,
     Span,
     Total,
+    count_rows,
     count_states,
     monitored_tags,
     read_lines,
@@ -191,6 +192,11 @@ def thin_metrics(records: Parts | Lines | Records, now: datetime | None = None) 
             if not went:
                 break
     return gone
+
+
+def stored(records: Parts | Lines | Records) -> dict[int, int]:
+    """How many rows of metrics there are, by the seconds that each stands for."""
+    return records.database.read(count_rows)
 
 
 def watch_tags(records: Parts | Lines | Records, tags: Sequence[str]) -> int:

@@ -100,6 +100,12 @@ def read_totals(connection: Connection, dialect: Dialect) -> list[Total]:
     return [Total(row[0], row[1], *map(int, row[2:5]), *map(float, row[5:7])) for row in rows]
 
 
+def count_rows(connection: Connection, dialect: Dialect) -> dict[int, int]:
+    """How many rows of metrics there are of each span."""
+    query = select(METRICS.c.span, func.count()).group_by(METRICS.c.span)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def read_lines(connection: Connection, dialect: Dialect) -> list[Line]:
     """The queues in which something waits."""
     now = database_now(connection, dialect)

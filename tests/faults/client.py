@@ -23,6 +23,13 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     jobman = Jobman.from_config(config)
     given, left, size = json.loads(attribs), int(count), int(many) or 1
+    while True:
+        try:
+            jobman.parts  # noqa: B018 - asks the database for its tables
+        except StoreUnavailable:
+            time.sleep(0.05)
+        else:
+            break
     jobman.parts.registry.find(job_type).check()  # what a first dispatch imports and builds is not measured
     slowest = 0.0
     file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)

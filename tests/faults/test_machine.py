@@ -37,7 +37,7 @@ from jobman_cli.store.lifecycle.workers import lose
 from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS, TABLES, WORKERS
 
 LIMIT = 1
-EXAMPLES = 1500 if LONG else 150
+EXAMPLES = 1500 if LONG else 60
 
 
 class Machine(RuleBasedStateMachine):
@@ -53,6 +53,7 @@ class Machine(RuleBasedStateMachine):
         self.workers = [add_worker(self.store), add_worker(self.store)]
         self.claims: list[tuple[str, Claim]] = []  # every claim ever made: late ends come from given-up ones
         self.before: dict[int, Any] = {}
+        self.refused: Any = None  # the row that the last rule must have left alone
 
     def ids(self) -> list[int]:
         return sorted(self.before)
@@ -77,6 +78,9 @@ class Machine(RuleBasedStateMachine):
         if not self.claims:
             return
         worker, claim = data.draw(st.sampled_from(self.claims[-6:]))
+        row = self.before.get(claim.id)
+        held = row is not None and row.status == Status.RUNNING
+        self.refused = None if held and (row.claims, row.worker_id) == (claim.claims, worker) else row
         now = time.time()
         if how == "complete":
             self.store.run(complete, worker, [Finish(claim, COMPLETED, now, now)])
@@ -149,6 +153,9 @@ class Machine(RuleBasedStateMachine):
             live = set(
                 connection.execute(select(WORKERS.c.uuid).where(WORKERS.c.state == "running")).scalars()
             )
+        if (refused := self.refused) is not None:
+            assert rows.get(refused.id) == refused, "who does not hold a job has ended it"
+            self.refused = None
         for job_id, row in rows.items():
             old = self.before.get(job_id)
             status = Status(row.status)

@@ -19,6 +19,7 @@ from rig import Rig, add_jobs, add_worker, attempts_of, change, row_of, set_work
 from scene import Scene
 from sqlalchemy import select
 
+from jobman_cli.core.outcome import Outcome, OutcomeKind
 from jobman_cli.engine.redis_queue import RedisQueue
 from jobman_cli.errors import QueueUnavailable
 from jobman_cli.operations.cancel import clear
@@ -30,6 +31,8 @@ from jobman_cli.runtime import judge as judges
 from jobman_cli.runtime.identity import is_gone, start_time
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import claim_ids
+from jobman_cli.store.lifecycle.finish import Finish, fail
+from jobman_cli.store.lifecycle.release import release
 from jobman_cli.store.lifecycle.requeue import requeue_jobs
 from jobman_cli.store.lifecycle.workers import lose, tidy
 from jobman_cli.store.tables import JOBS, WORKERS
@@ -76,6 +79,18 @@ def test_a_claim_that_commits_after_its_worker_was_given_up(store: Database, tmp
     assert (row.status, row.rescues, row.attempts, row.claims) == ("queued", 1, 1, 1)
     assert rescue_orphans(rig.parts).rescued == []
     rig.close()
+
+
+def test_an_old_claim_of_the_same_worker_cannot_fail(store: Database) -> None:
+    """Rule 1: the same worker, the same job, an earlier claim; nothing is written."""
+    worker, [job] = add_worker(store), add_jobs(store)
+    [old] = store.run(claim_ids, worker, [job])
+    store.run(release, worker, [old])
+    [new] = store.run(claim_ids, worker, [job])
+    assert new.claims == old.claims + 1
+    outcome = Outcome(OutcomeKind.ERROR, None, "late", "late", 0.0)
+    assert not store.run(fail, worker, Finish(old, outcome, time.time(), time.time()), "database")
+    assert (row_of(store, job).status, attempts_of(store, job)) == ("running", [])
 
 
 def test_a_running_job_whose_worker_has_no_row(store: Database, tmp_path: Path) -> None:

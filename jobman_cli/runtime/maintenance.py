@@ -14,12 +14,14 @@ from typing import Any
 
 from jobman_cli.errors import JobmanError
 from jobman_cli.operations.alerts import EVERY, note_overtaken, note_rebuilt, watch_over
+from jobman_cli.operations.housekeeping import tidy as tidy_fires
 from jobman_cli.operations.line import promote, push_pending
 from jobman_cli.operations.metrics import thin_metrics
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.reconcile import push_overtaken, rebuild
 from jobman_cli.operations.rescue import rescue_orphans, tidy_workers
 from jobman_cli.runtime.judge import LeaseJudge, PidJudge
+from jobman_cli.runtime.timetable import Timetable
 
 logger = logging.getLogger("jobman.maintenance")
 
@@ -34,11 +36,13 @@ class Sweep:
     Attributes:
         every: Seconds between two rounds.
         run_once: One round.
+        close: Called once, at the end.
     """
 
     name: str
     every: float
     run_once: Callable[[], Any]
+    close: Callable[[], Any] | None = None
     due: float = 0.0
     failing: bool = field(default=False)
 
@@ -46,6 +50,7 @@ class Sweep:
 def sweeps(parts: Parts) -> list[Sweep]:
     """All of them, in the order of a round."""
     often = parts.settings.sweep
+    timetable = Timetable(parts)
     return [
         Sweep("promote due jobs", often, partial(promote, parts)),
         Sweep("rebuild a lost queue", often, lambda: note_rebuilt(parts, rebuild(parts))),
@@ -55,6 +60,8 @@ def sweeps(parts: Parts) -> list[Sweep]:
         Sweep("rescue from silent workers", often, LeaseJudge(parts).run_once),
         Sweep("rescue orphans", often, partial(rescue_orphans, parts)),
         Sweep("tidy worker rows", 3600.0, partial(tidy_workers, parts)),
+        Sweep("fire due schedules", min(often, 1.0), timetable.run_once, timetable.housekeeper.close),
+        Sweep("tidy the schedule's rows", 3600.0, partial(tidy_fires, parts)),
         Sweep("thin metrics", 600.0, partial(thin_metrics, parts)),
         # Not in the first round, when a queue whose workers are just being started is not unserved.
         Sweep("look for troubles", EVERY, partial(watch_over, parts), due=time.monotonic() + EVERY),
@@ -86,3 +93,9 @@ class Maintenance:
                 sweep.failing = True
             else:
                 sweep.failing = False
+
+    def close(self) -> None:
+        """End what sweeps have begun and still runs."""
+        for sweep in self._sweeps:
+            if sweep.close is not None:
+                sweep.close()

@@ -145,6 +145,21 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false, and no other word."""
+
+    def check(self, node: Node, setting: str, problems: Problems) -> Any:
+        """Return a bool."""
+        if isinstance(node.value, bool):
+            return node.value
+        return _wrong(node, setting, problems, "true or false")
+
+    def schema(self) -> dict[str, Any]:
+        """Return a boolean."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """A list, as a tuple; with ``single``, one value alone is a list of one."""
 

@@ -13,6 +13,7 @@ from jobman_cli.settings.checks import (
     BAD,
     Choice,
     Converted,
+    Flag,
     Json,
     JsonObject,
     Kind,
@@ -112,22 +113,45 @@ _ALERTS = Record(
 
 
 def _timezone(text: str) -> str:
-    from zoneinfo import ZoneInfo
+    from jobman_cli.core.cron import find_zone
 
     try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):  # a directory of zones is an OSError
+        find_zone(text)
+    except ValueError:
         raise ValueError(f"{quoted(text)} is not a time zone; write one such as Asia/Taipei") from None
     return text
 
 
+class _Cron:
+    """Five cron fields that name a time which comes."""
+
+    def check(self, node: Node, setting: str, problems: Problems) -> Any:
+        """Return the text as it is."""
+        from jobman_cli.core.cron import check_cron
+
+        text = CRON.check(node, setting, problems)
+        if text is BAD:
+            return BAD
+        try:
+            return check_cron(text)
+        except ValueError as error:
+            problems.add(node.where, setting, str(error))
+            return BAD
+
+    def schema(self) -> dict[str, Any]:
+        """Return a string with the pattern of five fields."""
+        return CRON.schema()
+
+
 _ENTRY: dict[str, Kind] = {
-    "name": Text(r"[A-Za-z0-9_.:-]{1,100}", "1 to 100 letters, digits, or _ . : -"),
-    "cron": CRON,
+    "name": Text(r"[A-Za-z0-9_.:-]{1,90}", "1 to 90 letters, digits, or _ . : -"),
+    "cron": _Cron(),
     "every": Number(1, _YEAR),
     "timezone": Converted(
         _timezone, "a time zone, such as Asia/Taipei", ("UTC", "Asia/Taipei", "Europe/Berlin")
     ),
+    "catch_up": Choice(("latest", "all", "none")),
+    "paused": Flag(),
     "operation": Text(r"[a-z][a-z0-9_-]{0,63}", "an operation, such as prune"),
     "job": JOB_TYPE,
     "attribs": Json(),

@@ -1,0 +1,318 @@
+"""The schedule: what runs by the clock, fired once however many processes look at the same clock.
+
+A time is taken by a row with UNIQUE(name, fire_at), and the job's row is written in the same transaction:
+either both are there or none. The push comes after the commit, as for any dispatch. How far an entry has come
+(``settled_until``) stands beside it, so that times that passed while nobody looked are found again.
+
+The clock is the database's. When it jumps back, times that were fired have their rows, and are not fired
+again; times that were left out by the jump before are fired when they come.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from itertools import islice, takewhile
+from typing import Any
+
+from jobman_cli.core.cron import Cron, Every, Times, find_zone
+from jobman_cli.core.suggestion import did_you_mean
+from jobman_cli.errors import ConfigurationError, JobmanError, UsageError
+from jobman_cli.operations.chores import check_chore
+from jobman_cli.operations.dispatch import Options, encode, new_job, push
+from jobman_cli.operations.parts import Parts, Records
+from jobman_cli.settings import Settings
+from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_job
+from jobman_cli.store.lifecycle.schedules import (
+    FireOutcome,
+    Mark,
+    adopt_entries,
+    continue_entry,
+    is_open,
+    lock_entry,
+    name_job,
+    pause_entry,
+    record_fire,
+    settle,
+)
+from jobman_cli.store.queries import database_now
+from jobman_cli.store.queries_schedule import LastFire, last_fires, paused_entries
+from jobman_cli.store.tables import Job
+
+logger = logging.getLogger("jobman.schedule")
+
+#: Missed times that ``catch_up: all`` fires at the most, the latest ones.
+MOST = 100
+#: Seconds after which a time is missed for ``catch_up: none``: a busy host is late, not down.
+LATE = 60.0
+
+#: Reads the clock inside a transaction.
+Clock = Callable[[Any, Dialect], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the schedule.
+
+    Attributes:
+        clock: Its times as the configuration says them; other times begin anew.
+        paused: By the configuration.
+        options: Of the operation.
+    """
+
+    name: str
+    times: Times
+    clock: str
+    zone: tzinfo
+    catch_up: str = "latest"
+    paused: bool = False
+    job: str | None = None
+    attribs: Mapping[str, Any] = field(default_factory=dict)
+    queue: str | None = None
+    priority: int | None = None
+    operation: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def what(self) -> str:
+        """The job type or the operation."""
+        return str(self.job or self.operation)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What ``schedule list`` shows of an entry.
+
+    Attributes:
+        upcoming: Its next times, in UTC.
+        paused: By the configuration or by command.
+        fault: Why it cannot be fired; None when it can.
+    """
+
+    entry: Entry
+    upcoming: Sequence[datetime]
+    paused: bool
+    last: LastFire | None
+    fault: str | None
+
+
+def entries_of(settings: Settings) -> dict[str, Entry]:
+    """The entries by name, in the order of the configuration."""
+    return {given["name"]: _entry(given) for given in settings.schedule}
+
+
+def find_entry(settings: Settings, name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        UsageError: when there is none.
+    """
+    entries = entries_of(settings)
+    if name not in entries:
+        near = did_you_mean(name, entries)
+        raise UsageError(
+            f"there is no entry {name!r} in the schedule{near}", hint="See `jobman schedule list`."
+        )
+    return entries[name]
+
+
+def check_entry(parts: Parts, entry: Entry) -> tuple[NewJob, str] | None:
+    """Make sure that an entry can be fired.
+
+    Returns:
+        What its job's row will say, and its attribs as JSON; None for an operation.
+
+    Raises:
+        JobmanError: when the job type or operation is not there, or does not take what it is given.
+    """
+    if entry.job is None:
+        check_chore(entry.what, entry.options)
+        return None
+    job_type = parts.registry.find(entry.job)
+    tags = [*job_type.options.tags, f"schedule:{entry.name}"]
+    new = new_job(job_type, Options(entry.queue, entry.priority, tags=tags))
+    return new, encode(parts, job_type, entry.attribs)
+
+
+def faults(parts: Parts) -> dict[str, str]:
+    """Entries that cannot be fired, and why."""
+    found = {}
+    for name, entry in entries_of(parts.settings).items():
+        try:
+            check_entry(parts, entry)
+        except JobmanError as error:
+            found[name] = error.message
+    return found
+
+
+def check_schedule(parts: Parts) -> None:
+    """Make sure that every entry can be fired.
+
+    Raises:
+        ConfigurationError: a line for each that cannot.
+    """
+    where = parts.settings.origins.get("schedule", "schedule")
+    if found := faults(parts):
+        raise ConfigurationError(
+            "\n".join(f"{where}: schedule: {name}: {why}" for name, why in found.items())
+        )
+
+
+def adopt(parts: Parts | Records, entries: Mapping[str, Entry]) -> dict[str, Mark]:
+    """Make sure that entries are known; see ``adopt_entries``.
+
+    Returns:
+        How far each has come.
+    """
+    return parts.database.run(adopt_entries, {name: entry.clock for name, entry in entries.items()})
+
+
+def fire_due(
+    parts: Parts, entry: Entry, new: tuple[NewJob, str] | None, clock: Clock = database_now
+) -> datetime | None:
+    """Fire what is due of one entry.
+
+    Args:
+        new: What ``check_entry`` returned.
+
+    Returns:
+        The moment up to which all is settled; None when somebody else is at it.
+
+    Raises:
+        StoreUnavailable: when the database is away; nothing was fired, or all of it.
+    """
+    now, rows = parts.database.run(_fire_due, entry, new, clock)
+    if rows:
+        push(parts, rows)
+    return now
+
+
+def fire_job_now(parts: Parts, entry: Entry) -> Job:
+    """Dispatch an entry's job now, whatever its times; the time is recorded like any other.
+
+    Raises:
+        JobmanError: when it cannot be fired.
+    """
+    new = check_entry(parts, entry)
+    assert new is not None  # noqa: S101 - an operation is run by `perform`
+    job, place = parts.database.run(_fire_job_now, entry, new)
+    push(parts, [place])
+    return job
+
+
+def pause(parts: Parts | Records, entry: Entry) -> bool:
+    """Let an entry's times pass, until ``resume``.
+
+    Returns:
+        False when it is paused already.
+    """
+    adopt(parts, {entry.name: entry})
+    return parts.database.run(pause_entry, entry.name)
+
+
+def resume(parts: Parts | Records, entry: Entry) -> bool:
+    """Fire an entry's times again, from now on.
+
+    Returns:
+        False when it is not paused.
+    """
+    return parts.database.run(continue_entry, entry.name)
+
+
+def look(parts: Parts, number: int = 5) -> list[Look]:
+    """Every entry, in the order of the configuration.
+
+    Args:
+        number: How many of the next times.
+    """
+    entries = entries_of(parts.settings)
+    if not entries:
+        return []
+    wrong = faults(parts)
+    now = parts.database.read(database_now)
+    paused = parts.database.read(paused_entries)
+    last = parts.database.read(last_fires, list(entries))
+    return [
+        Look(
+            entry,
+            list(islice(entry.times.after(now), number)),
+            entry.paused or name in paused,
+            last.get(name),
+            wrong.get(name),
+        )
+        for name, entry in entries.items()
+    ]
+
+
+def _entry(given: Mapping[str, Any]) -> Entry:
+    zone = find_zone(given["timezone"])
+    cron = given.get("cron")
+    times: Times = Every(given["every"]) if cron is None else Cron(cron, zone)
+    clock = f"every {given['every']:g}" if cron is None else f"{' '.join(cron.split())} {given['timezone']}"
+    rest = {key: given[key] for key in given if key not in ("cron", "every", "timezone")}
+    return Entry(times=times, clock=clock, zone=zone, **rest)
+
+
+def _fire_due(
+    connection: Any, dialect: Dialect, entry: Entry, new: tuple[NewJob, str] | None, clock: Clock
+) -> tuple[datetime | None, list[InLine]]:
+    mark = lock_entry(connection, dialect, entry.name)
+    if mark is None:
+        return None, []
+    now = clock(connection, dialect)
+    since = min(mark.settled_until, now)
+    missed = takewhile(lambda time: time > since, entry.times.back_from(now))
+    due = list(islice(missed, MOST if entry.catch_up == "all" else 2))
+    if not due:
+        if mark.settled_until > now:  # the clock was put back
+            settle(connection, dialect, entry.name, now)
+        return now, []
+    rows = []
+    if not (entry.paused or mark.paused):
+        for time in _chosen(entry, due, now):
+            rows += _fire(connection, dialect, entry, new, time)
+    settle(connection, dialect, entry.name, due[0])
+    return now, rows
+
+
+def _chosen(entry: Entry, due: Sequence[datetime], now: datetime) -> Sequence[datetime]:
+    """Which of the times that have come are fired, the earliest first; ``due`` has the latest first."""
+    if entry.catch_up == "all":
+        return due[::-1]
+    if entry.catch_up == "none" and now - due[0] > timedelta(seconds=LATE):
+        logger.warning("schedule %s: the time %s was missed and is left out", entry.name, due[0].isoformat())
+        return []
+    if len(due) > 1:
+        logger.warning("schedule %s: times were missed; the latest is caught up", entry.name)
+    return due[:1]
+
+
+def _fire(
+    connection: Any, dialect: Dialect, entry: Entry, new: tuple[NewJob, str] | None, time: datetime
+) -> list[InLine]:
+    if new is None:
+        if is_open(connection, dialect, entry.name):
+            said = "the time before it has not ended"
+            record_fire(connection, dialect, entry.name, time, FireOutcome.SKIPPED, said)
+        else:
+            record_fire(connection, dialect, entry.name, time, FireOutcome.WAITING)
+        return []
+    if not record_fire(connection, dialect, entry.name, time, FireOutcome.DISPATCHED):
+        return []
+    job, place = insert_job(connection, dialect, *new)
+    name_job(connection, dialect, entry.name, time, int(job.id or 0))
+    return [place]
+
+
+def _fire_job_now(
+    connection: Any, dialect: Dialect, entry: Entry, new: tuple[NewJob, str]
+) -> tuple[Job, InLine]:
+    time = database_now(connection, dialect)
+    while not record_fire(connection, dialect, entry.name, time, FireOutcome.DISPATCHED):
+        time += timedelta(microseconds=1)  # a time of its own, or another run's
+    job, place = insert_job(connection, dialect, *new)
+    name_job(connection, dialect, entry.name, time, int(job.id or 0))
+    return job, place

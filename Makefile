@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 
 bin := $(VENV)/bin
 manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
-packages := -e plugins/jobman-hello
+packages := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check lint types fmt faults mutants bench clean

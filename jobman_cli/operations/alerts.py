@@ -165,10 +165,10 @@ def note_overtaken(parts: Parts, pushed: int) -> None:
 
 
 def note_rebuilt(parts: Parts, rebuilt: Rebuilt | None) -> None:
-    """Raise an alert when a lost queue had to be filled from the rows."""
-    if rebuilt is not None and rebuilt.pushed:
+    """Raise an alert when a queue had to be filled with many rows; a new one has few, and is not lost."""
+    if rebuilt is not None and rebuilt.pushed >= DRIFT:
         message = f"the queue was lost or replaced; {rebuilt.pushed:,} queued rows were pushed again"
-        details = {"value": rebuilt.pushed, "threshold": 0}
+        details = {"value": rebuilt.pushed, "threshold": DRIFT}
         raise_alert(parts, AlertKind.QUEUE_DRIFT, AlertKind.QUEUE_DRIFT, message, details)
 
 

@@ -344,9 +344,9 @@ def test_what_failed_before_is_history(store: Database, tmp_path: Path) -> None:
 def test_drift(watched: Watched) -> None:
     note_overtaken(watched.parts, 99)
     note_rebuilt(watched.parts, None)
-    note_rebuilt(watched.parts, Rebuilt(0, True))
+    note_rebuilt(watched.parts, Rebuilt(99, True))
     assert tell(watched.parts) == 0
-    note_rebuilt(watched.parts, Rebuilt(5, True))
+    note_rebuilt(watched.parts, Rebuilt(100, True))
     note_overtaken(watched.parts, 1000)
     tell(watched.parts)
     assert "1,000 queued rows" in watched.told[0]["message"]

@@ -1,0 +1,13 @@
+"""Jobman's figures for Prometheus: the command ``jobman prometheus``."""
+
+from __future__ import annotations
+
+from jobman_cli import hookimpl
+
+
+@hookimpl
+def jobman_commands():
+    """Add ``jobman prometheus``."""
+    from jobman_prometheus.command import prometheus
+
+    return {"prometheus": prometheus}

@@ -1,0 +1,13 @@
+"""Jobman's alerts as signed JSON POSTs, or as messages to Slack."""
+
+from __future__ import annotations
+
+from jobman_cli import hookimpl
+
+
+@hookimpl
+def jobman_alert(alert, options):
+    """Hand the alert over to the sender's thread; raises when the options are wrong."""
+    from jobman_webhook.delivery import SENDER, make_request
+
+    SENDER.hand_over(make_request(alert, options))

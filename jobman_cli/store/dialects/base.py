@@ -81,6 +81,9 @@ class Dialect:
         """The JSON list in ``column`` holds the text ``item``."""
         raise NotImplementedError
 
+    def plan_anew(self, connection: Connection) -> None:
+        """Until the transaction ends, let every statement be planned for the values that it is given."""
+
     def change_counter(self, connection: Connection) -> int | None:
         """A number that moves when another connection has written; None where that costs a round trip."""
         return None

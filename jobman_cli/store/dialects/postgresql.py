@@ -108,6 +108,10 @@ class PostgreSQL(Dialect):
         """JSONB's containment."""
         return cast(column, JSONB).contains([item])
 
+    def plan_anew(self, connection: Connection) -> None:
+        """A plan for any value at all takes a walk along an index for one over the whole table."""
+        connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+
     def is_deadlock(self, error: DBAPIError) -> bool:
         """SQLSTATE 40P01, 40001."""
         return getattr(error.orig, "sqlstate", None) in ("40P01", "40001")

@@ -50,6 +50,7 @@ def prune_batch(
     Returns:
         How many jobs were deleted, and the mark for the next batch; None when this was the last.
     """
+    dialect.plan_anew(connection)
     query = select(JOBS.c.id, JOBS.c.created_at).where(JOBS.c.created_at < before, _prunable(unfinished))
     if after is not None:
         further = and_(JOBS.c.created_at == after.created_at, JOBS.c.id > after.id)

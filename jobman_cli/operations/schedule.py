@@ -263,7 +263,7 @@ def _fire_due(
     if mark is None:
         return None, []
     now = clock(connection, dialect)
-    since = min(mark.settled_until, now)
+    since = _since(mark.settled_until, now)
     missed = takewhile(lambda time: time > since, entry.times.back_from(now))
     due = list(islice(missed, MOST if entry.catch_up == "all" else 2))
     if not due:
@@ -276,6 +276,14 @@ def _fire_due(
             rows += _fire(connection, dialect, entry, new, time)
     settle(connection, dialect, entry.name, due[0])
     return now, rows
+
+
+def _since(settled_until: datetime, now: datetime) -> datetime:
+    """After which moment times may be due."""
+    if settled_until - now > timedelta(seconds=LATE):
+        # The clock was put back a long way, and some time may have passed until somebody saw it.
+        return now - timedelta(seconds=LATE)
+    return min(settled_until, now)
 
 
 def _chosen(entry: Entry, due: Sequence[datetime], now: datetime) -> Sequence[datetime]:

@@ -109,9 +109,8 @@ class Timetable:
             return self._read + timedelta(seconds=passed)
         guess = self._read + timedelta(seconds=passed)
         now = self._ask()
-        if guess - now > timedelta(seconds=1):  # it was put back: times come again that were not fired
-            for name, entry in self._entries.items():
-                self._next[name] = min(self._next[name], _first(entry, now))
+        if guess - now > timedelta(seconds=1):  # it was put back: times may come again that were not fired
+            self._next = dict.fromkeys(self._next, now)
         return now
 
     def _ask(self) -> datetime:

@@ -162,7 +162,10 @@ def record_fire(
     }
     if outcome.value not in _OPEN:
         values |= {"started_at": dialect.now(), "finished_at": dialect.now()}
-    return connection.execute(_insert_new(dialect, SCHEDULE_FIRES).values(**values)).rowcount == 1
+    statement = _insert_new(dialect, SCHEDULE_FIRES).values(**values)
+    # SQLAlchemy asks for the new id as well, and forgets the number of rows unless it is told not to.
+    counted = connection.execute(statement, execution_options={"preserve_rowcount": True})
+    return counted.rowcount == 1
 
 
 def name_job(connection: Connection, dialect: Dialect, name: str, fire_at: datetime, job_id: int) -> None:

@@ -1,4 +1,4 @@
-"""`failed`, `retry`, `forget`, `flush`, `cancel`, `requeue`, `clear`, `prune`: on every database with every engine."""
+"""The commands that look and repair, on every database with every engine."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestFailed:
         assert row["jobman_id"] == job and json.loads(row["payload"])["type"] == "give_up"
 
     def test_retry_by_id_and_uuid(self, site: Site) -> None:
-        (one, a), (two, b), (three, c) = site.failed(3)
+        (one, a), (_, b), (three, c) = site.failed(3)
         uuid = failed_rows(site.store, b)[0].uuid
         assert site.app.ok("retry", one, uuid.upper(), 10**6).err.startswith(
             "warning: there is no failed job"

@@ -86,7 +86,7 @@ POINTS = {
     "requeue: committed": Point("jobman_cli.operations.requeue:push"),
     "retry: written": Point("jobman_cli.operations.failed:retry_failed", after=True),
     "retry: committed": Point("jobman_cli.operations.failed:push"),
-    "prune: between": Point("jobman_cli.store.lifecycle.prune:_delete_belonging"),
+    "prune: between": Point("jobman_cli.store.lifecycle.prune:_delete_range", after=True),
     "prune: written": Point("jobman_cli.operations.prune:prune_batch", after=True),
     # rescue and promote, in the maintenance and the supervisor
     "rescue: lost": Point(f"{RESCUE}:lose", after=True),

@@ -92,7 +92,7 @@ def test_a_supervisor_ends_although_the_database_is_frozen(
     postgres_server.freeze()
     time.sleep(2)
     supervisor.terminate()
-    supervisor.wait(12)
+    supervisor.wait(20)  # each question to the database is bounded by 2 s, and there are several
     postgres_server.thaw()
     scene.supervisor()
     scene.drain(20)

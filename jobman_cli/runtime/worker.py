@@ -22,7 +22,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
 
 from jobman_cli.core.outcome import COMPLETED, OutcomeKind
@@ -65,6 +65,7 @@ class Turn:
         stopping: True when the worker is to stop, asked between jobs.
         page: Shared with the supervisor.
         meter: Counts what was recorded; None counts nothing.
+        shut: Queues whose jobs are not to be started now, asked after each claim.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Turn:
         stopping: Callable[[], bool],
         page: Page,
         meter: Meter | None = None,
+        shut: Callable[[], Container[str]] = tuple,
     ) -> None:
+        self._shut = shut
         self._parts, self._worker, self._link, self._meter = parts, worker, link, meter
         self._recorder = Recorder(parts, worker, link, meter)
         self._receiver, self._runner, self._hand, self._pace = receiver, runner, hand, pace
@@ -188,6 +191,9 @@ class Turn:
         alone = others[0] if others else None
         self._release(others[1:])
         claims = [*short, *others[:1]]
+        if shut := self._shut():  # paused while the line was asked
+            self._release([claim for claim in claims if claim.queue in shut])
+            claims = [claim for claim in claims if claim.queue not in shut]
         self._hand.put(claims)
         ran, began = 0, time.monotonic()
         while (claim := self._hand.take()) is not None:

@@ -6,7 +6,7 @@ import datetime
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ class JobWorker(Worker):
             self.stop_flag.is_set,
             self.page,
             meter := Meter(),
+            self._shut,
         )
         self._watch = Watch(parts, self.uuid, hand, meter)
         self._watch.start()
@@ -147,6 +148,13 @@ class JobWorker(Worker):
             if self._open:
                 self._receiver.serve(self._open)
         return bool(self._open)
+
+    def _shut(self) -> Container[str]:
+        """The queues that were paused since this worker looked last."""
+        if self._switchboard.version == self._version:
+            return ()
+        still = self._switchboard.open_queues(self._plan.queues)
+        return [queue for queue in self._plan.queues if queue not in still]
 
     def _end_if_planned(self, ran: int, ends_when_empty: bool) -> None:
         turn, plan = self._turn, self._plan

@@ -81,8 +81,8 @@ def step(pools: Mapping[str, Load], limits: Limits, *, by_time: bool) -> dict[st
     total = sum(load.workers for load in pools.values())
     wanted = share(pools, limits, by_time=by_time)
     result = {}
-    for name, load in pools.items():
-        want = wanted[name]
+    for name in sorted(pools, key=lambda each: wanted[each]):  # as Horizon: who wants least comes first
+        load, want = pools[name], wanted[name]
         if want > load.workers:
             room = min(limits.most - total, limits.shift)
             ceiling = max(limits.least, limits.most - (len(pools) - 1) * limits.least)
@@ -91,5 +91,6 @@ def step(pools: Mapping[str, Load], limits: Limits, *, by_time: bool) -> dict[st
             spare = min(total - limits.least, limits.shift)
             result[name] = max(load.workers - max(spare, 0), limits.least, want)
             result[name] = min(result[name], max(load.workers, limits.least))
-        total += result[name] - load.workers
+        # A worker that is told to end still runs, perhaps a long job: its room is free when it is gone.
+        total += max(result[name] - load.workers, 0)
     return result

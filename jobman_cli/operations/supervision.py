@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from jobman_cli.errors import InvalidOption
 from jobman_cli.operations.parts import Lines, Parts, Records
@@ -14,14 +15,17 @@ from jobman_cli.store.lifecycle.supervisors import (
     list_supervisors,
     pause_queue,
     paused_queues,
+    tidy_supervisors,
 )
-from jobman_cli.store.queries import live_workers
+from jobman_cli.store.queries import database_now, live_workers
 from jobman_cli.store.tables import Supervisor, Worker
 
 AnyParts = Records | Lines | Parts
 
-#: Seconds between two looks for answers.
-LOOK = 0.2
+#: Seconds between two looks for answers, and for which one that fell silent is still missed.
+LOOK, MISSED = 0.2, 86_400.0
+#: Days for which the rows of supervisors are kept.
+KEEP = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Overview:
 
     Attributes:
         masters, supervisors: Those whose lease runs.
-        silent: Masters and supervisors that did not say goodbye and whose lease has run out.
+        silent: Masters and supervisors that fell silent within a day, said no goodbye, and have no successor
+            of the same name on their host.
         workers: Live workers.
         paused_queues: Queues whose jobs are not started.
     """
@@ -52,13 +57,19 @@ class Overview:
         """Its live workers."""
         return [worker for worker in self.workers if worker.supervisor == supervisor.uuid]
 
+    @property
+    def alone(self) -> list[Supervisor]:
+        """Supervisors that no living master looks after."""
+        masters = {row.uuid for row in self.masters}
+        return [row for row in self.supervisors if row.master not in masters]
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Who was told, and who has answered.
 
     Attributes:
-        silent: Told, and no answer within the time.
+        silent: Told, and no answer within the time; or already taken for gone.
     """
 
     answered: list[Supervisor]
@@ -69,11 +80,14 @@ def overview(records: AnyParts) -> Overview:
     """Look at everything once."""
     lease = records.settings.lease
     rows = records.database.read(list_supervisors, lease)
+    since = records.database.read(database_now) - timedelta(seconds=MISSED)
     believed = [row for row, alive in rows if alive]
+    there = {(row.kind, row.host, row.name) for row in believed}
+    silent = [row for row, alive in rows if not alive and row.heartbeat_at and row.heartbeat_at > since]
     return Overview(
         masters=[row for row in believed if row.kind == "master"],
         supervisors=[row for row in believed if row.kind == "supervisor"],
-        silent=[row for row, alive in rows if not alive],
+        silent=[row for row in silent if (row.kind, row.host, row.name) not in there],
         workers=records.database.read(live_workers, lease),
         paused_queues=records.database.read(paused_queues),
     )
@@ -85,6 +99,7 @@ def tell(
     command: str,
     *,
     timeout: float,
+    deaf: Sequence[Supervisor] = (),
     ended: bool = False,
     watch: Callable[[int], object] = lambda _left: None,
 ) -> Answers:
@@ -93,22 +108,43 @@ def tell(
     Args:
         command: ``pause``, ``continue`` or ``terminate``.
         timeout: Seconds to wait.
+        deaf: Told as well, should they wake up, but not waited for.
         ended: Wait until they have ended, not only answered.
         watch: Called with the number of those that have not answered yet.
     """
-    uuids = [row.uuid for row in rows]
-    if not uuids:
+    if not rows and not deaf:
         return Answers([], [])
-    records.database.run(command_supervisors, uuids, command)
+    records.database.run(command_supervisors, [row.uuid for row in (*rows, *deaf)], command)
     until = time.monotonic() + timeout
     waiting = {row.uuid: row for row in rows}
     while waiting:
         there = {row.uuid: row for row, _ in records.database.read(list_supervisors, records.settings.lease)}
         for uuid in list(waiting):
             row = there.get(uuid)
-            if row is None or (not ended and row.command is None):
+            if row is None or row.state == "lost" or (not ended and row.command is None):
                 del waiting[uuid]
         watch(len(waiting))
+        if not waiting or time.monotonic() >= until:
+            break
+        time.sleep(LOOK)
+    return Answers([row for row in rows if row.uuid not in waiting], [*waiting.values(), *deaf])
+
+
+def wait_until_heard(records: AnyParts, rows: Sequence[Supervisor], timeout: float) -> Answers:
+    """Wait until supervisors have looked at the queues' switches since now.
+
+    Args:
+        timeout: Seconds to wait.
+    """
+    now = records.database.read(database_now)
+    until = time.monotonic() + timeout
+    waiting = {row.uuid: row for row in rows}
+    while waiting:
+        there = {row.uuid: row for row, _ in records.database.read(list_supervisors, records.settings.lease)}
+        for uuid in list(waiting):
+            row = there.get(uuid)
+            if row is None or row.state == "lost" or (row.heartbeat_at and row.heartbeat_at > now):
+                del waiting[uuid]
         if not waiting or time.monotonic() >= until:
             break
         time.sleep(LOOK)
@@ -136,3 +172,12 @@ def resume(records: AnyParts, queue: str) -> bool:
         True when it was paused.
     """
     return records.database.run(continue_queue, queue)
+
+
+def tidy(records: AnyParts) -> int:
+    """Forget supervisors that ended, or fell silent, a month ago.
+
+    Returns:
+        How many.
+    """
+    return records.database.run(tidy_supervisors, KEEP * 86_400.0)

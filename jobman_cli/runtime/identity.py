@@ -5,12 +5,17 @@ Hostnames prove nothing in containers, and pids are given again.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 from jobman_cli.store.lifecycle.workers import WorkerIdentity
+
+_PR_SET_PDEATHSIG = 1
 
 
 def identify(uuid: str, supervisor: str, queues: tuple[str, ...]) -> WorkerIdentity:
@@ -31,6 +36,17 @@ def identify(uuid: str, supervisor: str, queues: tuple[str, ...]) -> WorkerIdent
         start_time=start_time(pid) or 0,
         queues=queues,
     )
+
+
+def end_with_parent(parent: int) -> bool:
+    """Ask the kernel for TERM when this process's parent dies.
+
+    Returns:
+        False when it has died already.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return os.getppid() == parent
 
 
 def new_uuid() -> str:

@@ -6,68 +6,54 @@ that die, after a delay that grows, and passes signals and commands on. When it 
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import hashlib
 import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobman_cli.errors import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_USAGE, JobmanError, UsageError
+from jobman_cli.errors import EXIT_INTERRUPTED, ConfigurationError, JobmanError, UsageError
 from jobman_cli.operations.parts import Records
 from jobman_cli.runtime import notify
+from jobman_cli.runtime.guard import Overdue, guarded
 from jobman_cli.runtime.identity import identify, new_uuid
+from jobman_cli.runtime.post import Post
 from jobman_cli.settings.blocks import Block
 from jobman_cli.store.lifecycle.supervisors import (
     Charge,
     Orders,
+    Subject,
     acknowledge,
+    bury_supervisors,
     command_supervisors,
-    list_supervisors,
     register_supervisor,
     report,
     stop_supervisor,
+    supervisors_of,
 )
 
 logger = logging.getLogger("jobman.master")
 
-TICK, EVERY = 0.2, 1.0
-#: Seconds before a dead supervisor is started again: at first, at the most; back to the first after a
-#: life of ``SETTLED`` seconds.
-FIRST_DELAY, LAST_DELAY, SETTLED = 1.0, 60.0, 60.0
-_PR_SET_PDEATHSIG = 1
+#: Seconds between two looks at the supervisors, between two signs of life, and for one answer.
+TICK, EVERY, ANSWER = 0.2, 1.0, 2.0
+
+#: The command line of a supervisor: given its block's name, the master's uuid, and whether it begins paused.
+Command = Callable[[str, str, bool], list[str]]
 
 
 class AlreadyRunning(UsageError):
     """A master of this name runs on this host already."""
 
     hint = "See `jobman list`; `jobman terminate` ends it. Another --name runs a second one."
-
-
-@dataclass(slots=True)
-class Post:
-    """One supervisor's place.
-
-    Attributes:
-        since: When its process was started, by ``time.monotonic``.
-        due: When it is to be started; None when it has ended for good.
-    """
-
-    block: Block
-    process: subprocess.Popen[bytes] | None = None
-    since: float = 0.0
-    due: float | None = 0.0
-    delay: float = FIRST_DELAY
 
 
 class Master:
@@ -77,7 +63,10 @@ class Master:
         records: Settings and database.
         blocks: What to run.
         name: Two masters of one name on a host are one too many.
-        command: The command line of the supervisor of a block, given its name and the master's uuid.
+        command: How a supervisor is started.
+        reread: Reads the blocks anew, when all are started anew; None keeps the first ones.
+        stays: Go on although every supervisor has ended for good: the code that they could not load may
+            change.
     """
 
     def __init__(
@@ -86,12 +75,17 @@ class Master:
         blocks: Sequence[Block],
         name: str,
         environment: str | None,
-        command: Callable[[str, str], list[str]],
+        command: Command,
+        *,
+        reread: Callable[[], Sequence[Block]] | None = None,
+        stays: bool = False,
     ) -> None:
         self._settings, self._database = records.settings, records.database.without_pool()
         self._uuid, self._name, self._environment, self._command = new_uuid(), name, environment, command
+        self._reread, self._stays = reread, stays
         self._posts = [Post(block) for block in blocks]
         self._state, self._next = "running", 0.0
+        self._known: set[str] = set()
         self._signals: list[int] = []
         self._code = 0
 
@@ -106,9 +100,7 @@ class Master:
             StoreUnavailable: when the database is away at the start.
         """
         with _only_one(self._settings.database, self._name):
-            queues = tuple(dict.fromkeys(queue for post in self._posts for queue in post.block.queues))
-            charge = Charge("master", self._name, "off", None, self._environment)
-            self._database.run(register_supervisor, identify(self._uuid, self._uuid, queues), charge)
+            self._register()
             for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(signum, lambda signum, _frame: self._signals.append(signum))
             notify.ready()
@@ -116,44 +108,31 @@ class Master:
                 self._watch()
             finally:
                 notify.stopping()
+                self._state, self._next = "stopping", 0.0
                 self._end_all()
-                with suppress(JobmanError):
+                with suppress(JobmanError, Overdue), guarded(ANSWER):
                     self._database.run(stop_supervisor, self._uuid)
         return self._code
 
+    def restart(self) -> None:
+        """Start all supervisors anew, soon. May be called from any thread."""
+        self._signals.append(signal.SIGHUP)
+
+    def _register(self) -> None:
+        queues = tuple(dict.fromkeys(queue for post in self._posts for queue in post.block.queues))
+        charge = Charge("master", self._name, "off", None, self._environment)
+        self._database.run(register_supervisor, identify(self._uuid, self._uuid, queues), charge)
+
     def _watch(self) -> None:
         logger.info("master %s runs %d supervisor(s)", self._name, len(self._posts))
-        while any(post.due is not None or post.process is not None for post in self._posts):
+        while self._stays or not all(post.is_over for post in self._posts):
             for post in self._posts:
-                self._keep(post)
+                command = partial(self._command, post.block.name, self._uuid, post.paused)
+                self._code = self._code or post.keep(command)
             if self._report() or self._answer_signals():
                 return
             notify.watchdog()
             time.sleep(TICK)
-
-    def _keep(self, post: Post) -> None:
-        """Start a supervisor that is due; bury one that has ended."""
-        now = time.monotonic()
-        if post.process is None:
-            if post.due is not None and now >= post.due:
-                post.process = subprocess.Popen(  # noqa: S603 - our own command
-                    self._command(post.block.name, self._uuid), preexec_fn=_end_with_parent
-                )
-                post.since, post.due = now, None
-            return
-        code = post.process.poll()
-        if code is None:
-            return
-        post.process = None
-        if code in (0, EXIT_CONFIG, EXIT_USAGE):
-            logger.info("supervisor %s has ended (exit %d)", post.block.name, code)
-            self._code = self._code or code
-            return
-        if now - post.since >= SETTLED:
-            post.delay = FIRST_DELAY
-        logger.warning("supervisor %s died (%d); started again in %g s", post.block.name, code, post.delay)
-        post.due = now + post.delay
-        post.delay = min(post.delay * 2, LAST_DELAY)
 
     def _report(self) -> bool:
         """Give a sign of life when it is time; True when told to end."""
@@ -162,15 +141,45 @@ class Master:
             return False
         self._next = now + EVERY
         pools = {post.block.name: int(post.process is not None) for post in self._posts}
+        dead = [pid for post in self._posts for pid in post.dead]
         try:
-            orders: Orders = self._database.run(report, self._uuid, self._state, pools)
-            if orders.command in ("pause", "continue"):
-                self._state = "paused" if orders.command == "pause" else "running"
-                self._database.run(_pass_on, self._uuid, orders.command, self._state, self._settings.lease)
-        except JobmanError as error:
+            with guarded(ANSWER):
+                orders, mine = self._database.run(_sign, self._uuid, self._state, pools, dead)
+                for post in self._posts:
+                    post.dead.clear()
+                if not orders.known:
+                    self._register()
+                self._learn(mine)
+                return self._follow(orders.command)
+        except (JobmanError, Overdue) as error:
             logger.debug("no report: %s", error)
             return False
-        return orders.command == "terminate"
+
+    def _learn(self, mine: Sequence[Subject]) -> None:
+        """Who of them is paused now. One that began before a pause and was not there to hear it is told."""
+        newest = {row.name: row for row in mine}
+        for post in self._posts:
+            row = newest.get(post.block.name)
+            if row is None or row.state == "stopping" or row.command is not None:
+                continue
+            if row.uuid not in self._known and post.paused and row.state == "running":
+                self._database.run(command_supervisors, [row.uuid], "pause")
+            else:
+                post.paused = row.state == "paused"
+            self._known.add(row.uuid)
+
+    def _follow(self, command: str | None) -> bool:
+        if command is None:
+            return False
+        logger.info("told to %s", command)
+        if command == "terminate":
+            self._state = "stopping"
+        elif self._state != "stopping":
+            self._state = "paused" if command == "pause" else "running"
+            for post in self._posts:
+                post.paused = command == "pause"
+        self._database.run(_pass_on, self._uuid, command, self._state)
+        return command == "terminate"
 
     def _answer_signals(self) -> bool:
         """TERM and INT end everything; HUP ends the supervisors, which are started again."""
@@ -178,32 +187,44 @@ class Master:
             return False
         if self._signals.pop(0) != signal.SIGHUP:
             return True
+        while signal.SIGHUP in self._signals:
+            self._signals.remove(signal.SIGHUP)
+        try:
+            blocks = self._reread() if self._reread is not None else [post.block for post in self._posts]
+        except ConfigurationError as error:
+            logger.error("all go on as they are, for the configuration cannot be used: %s", error)
+            return False
         logger.info("starting all supervisors anew")
         self._end_all()
-        for post in self._posts:
-            post.process, post.due, post.delay = None, 0.0, FIRST_DELAY
+        if self._state == "stopping":
+            return True
+        self._code = 0
+        known = {post.block.name: post for post in self._posts}
+        self._posts = [known.get(block.name) or Post(block) for block in blocks]
+        for post, block in zip(self._posts, blocks, strict=True):
+            post.renew(block)
         return False
 
     def _end_all(self) -> None:
         """TERM to each, and as long as they may take; a second Ctrl-C is passed on."""
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + self._settings.shutdown_timeout + 5
-        self._signals.clear()
-        while any(post.process and post.process.poll() is None for post in self._posts):
-            if signal.SIGINT in self._signals:
-                self._signals.clear()
-                self._code = EXIT_INTERRUPTED
-                self._signal_all(signal.SIGINT)
+        interrupted = False
+        while any(post.is_alive for post in self._posts):
+            if signal.SIGINT in self._signals and not interrupted:
+                interrupted = True
+                self._state, self._code = "stopping", EXIT_INTERRUPTED
+            if interrupted:  # again and again: one that comes before the first TERM is answered counts as it
                 self._signal_all(signal.SIGINT)
             if time.monotonic() >= deadline:
                 self._signal_all(signal.SIGKILL)
+            self._report()
+            notify.watchdog()
             time.sleep(TICK)
 
-    def _signal_all(self, signum: int) -> None:
+    def _signal_all(self, signum: signal.Signals) -> None:
         for post in self._posts:
-            if post.process is not None and post.process.poll() is None:
-                with suppress(OSError):
-                    post.process.send_signal(signum)
+            post.send(signum)
 
 
 def default_name() -> str:
@@ -211,35 +232,38 @@ def default_name() -> str:
     return socket.gethostname()[:100]
 
 
-def supervisor_command(config: Path | None, environment: str | None) -> Callable[[str, str], list[str]]:
+def supervisor_command(options: Sequence[str], *more: str) -> Command:
     """How a master starts the supervisor of a block.
 
     Args:
-        config: The file that the master has read; the supervisor reads the same.
+        options: The global options that the master was given: the supervisor gets the same.
+        more: Options of the command itself.
     """
 
-    def command(block: str, master: str) -> list[str]:
-        given = ["--config", str(config)] if config else []
-        which = ["--environment", environment] if environment else []
-        return [sys.executable, "-m", "jobman_cli", *given, "supervisor", block, "--master", master, *which]
+    def command(block: str, master: str, paused: bool) -> list[str]:
+        begins = ["--paused"] if paused else []
+        own = ["--master", master, "--parent", str(os.getpid()), *more, *begins]
+        return [sys.executable, "-m", "jobman_cli", *options, "supervisor", block, *own]
 
     return command
 
 
-def _pass_on(connection: Any, dialect: Any, uuid: str, command: str, state: str, lease: float) -> None:
+def _sign(
+    connection: Any, dialect: Any, uuid: str, state: str, pools: dict[str, int], dead: Sequence[int]
+) -> tuple[Orders, list[Subject]]:
+    """A sign of life, and what the master's supervisors say of themselves."""
+    if dead:
+        bury_supervisors(connection, dialect, uuid, dead)
+    return report(connection, dialect, uuid, state, pools), supervisors_of(connection, dialect, uuid)
+
+
+def _pass_on(connection: Any, dialect: Any, uuid: str, command: str, state: str) -> None:
     """A command for the master is one for its supervisors; then it is answered."""
-    mine = [row.uuid for row, _ in list_supervisors(connection, dialect, lease) if row.master == uuid]
-    if mine:
+    mine = [row.uuid for row in supervisors_of(connection, dialect, uuid)]
+    if mine and command != "terminate":  # which they hear by a signal
         command_supervisors(connection, dialect, mine, command)
     report(connection, dialect, uuid, state, None)
     acknowledge(connection, dialect, uuid, command)
-
-
-def _end_with_parent() -> None:
-    """In a new supervisor: ask the kernel for TERM when the master dies, and leave Ctrl-C to it."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    os.setpgrp()
 
 
 @contextmanager

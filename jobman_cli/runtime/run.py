@@ -12,7 +12,7 @@ from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.consumer.balancer import Balancer, Pool
 from jobman_cli.runtime.consumer.supervisor import Supervisor
 from jobman_cli.runtime.consumer.worker import WorkerPlan
-from jobman_cli.runtime.identity import new_uuid
+from jobman_cli.runtime.identity import end_with_parent, new_uuid
 from jobman_cli.settings.blocks import Block
 from jobman_cli.store.lifecycle.supervisors import Charge
 
@@ -77,12 +77,16 @@ def run_block(
     master: str | None,
     environment: str | None,
     *,
+    parent: int | None = None,
+    paused: bool = False,
     skip_broken_plugins: bool = False,
 ) -> int:
     """Run one supervisor of the configuration in this process, until it is told to end.
 
     Args:
         master: The uuid of the master that started it.
+        parent: The master's pid: when it dies, this supervisor ends gracefully.
+        paused: Begin paused.
 
     Returns:
         The exit code.
@@ -90,6 +94,8 @@ def run_block(
     Raises:
         PluginError: when something listed could not be loaded.
     """
+    if parent is not None and not end_with_parent(parent):
+        return 0
     _refuse_broken(parts, skip_broken_plugins)
     if block.nice:
         with suppress(PermissionError):
@@ -102,7 +108,8 @@ def run_block(
         max_time=block.max_time or None,
         memory=block.memory or None,
     )
-    charge = Charge("supervisor", block.name, block.balance, master, environment)
+    state = "paused" if paused else "running"
+    charge = Charge("supervisor", block.name, block.balance, master, environment, state)
     return _run(parts, plan, balancer.begin(), block.worker_type, charge, balancer)
 
 

@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from huey.consumer import ProcessEnvironment, ThreadEnvironment
@@ -20,14 +20,6 @@ _PR_SET_PDEATHSIG = 1
 
 #: Seconds until an alarm that found the gate shut rings again.
 RING_AGAIN = 0.05
-
-
-class Overdue(BaseException):
-    """Guarded work took longer than it may.
-
-    No ``Exception``: a connection on which it struck has a query underway, and SQLAlchemy then throws the
-    connection away instead of asking it for a rollback.
-    """
 
 
 class Alarm:
@@ -84,9 +76,18 @@ class JobProcessEnvironment(ProcessEnvironment):
         return process
 
     def init_child(self, process: Any) -> None:
-        """Handlers that do nothing, never SIG_IGN: a job's own subprocesses would inherit that."""
-        for signum in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signum, _nothing)
+        """Handlers that do next to nothing, never SIG_IGN: a job's own subprocesses would inherit that.
+
+        A worker hears from its supervisor by its flag. Only one whose supervisor is gone answers TERM.
+        """
+        supervisor = os.getppid()
+
+        def end_orphan(_signum: int, _frame: object) -> None:
+            if os.getppid() != supervisor:  # in a thread: this one may be holding the flag's lock
+                threading.Thread(target=process.stop_flag.set, daemon=True).start()
+
+        signal.signal(signal.SIGTERM, end_orphan)
+        signal.signal(signal.SIGHUP, _nothing)
         gate: Gate = process.gate
 
         def interrupt(_signum: int, _frame: object) -> None:
@@ -124,26 +125,6 @@ class JobThreadEnvironment(ThreadEnvironment):
     def create_process(self, runnable: Callable[[], None], name: str) -> Any:
         """A daemon thread: the process does not wait for it."""
         return threading.Thread(target=runnable, name=name, daemon=True)
-
-
-@contextmanager
-def guarded(seconds: float) -> Iterator[None]:
-    """Bound what is done inside: a stopped server can block a query past its own timeouts.
-
-    Raises:
-        Overdue: after so many seconds. Main thread only.
-    """
-
-    def ring(_signum: int, _frame: object) -> None:
-        raise Overdue(f"no answer within {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again, should the clearing up hang as well
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _nothing(_signum: int, _frame: object) -> None:

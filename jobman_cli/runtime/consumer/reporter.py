@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobman_cli.errors import JobmanError
-from jobman_cli.runtime.consumer.environment import Overdue, guarded
 from jobman_cli.runtime.consumer.undertaker import ANSWER
+from jobman_cli.runtime.guard import Overdue, guarded
 from jobman_cli.runtime.identity import identify
 from jobman_cli.runtime.switchboard import Switchboard
 from jobman_cli.store.database import Database
@@ -43,7 +43,8 @@ class Reporter:
         self._database, self._uuid, self._charge = database, uuid, charge
         self._queues, self._switchboard = tuple(queues), switchboard
         self._next = 0.0
-        self._state = "running"
+        self._state = charge.state
+        switchboard.pause_all(self.paused)
 
     @property
     def paused(self) -> bool:
@@ -95,12 +96,12 @@ class Reporter:
         if command is None or self._state == "stopping":
             return False
         logger.info("told to %s", command)
-        if command == "terminate":
-            return True
-        self._state = "paused" if command == "pause" else "running"
-        self._switchboard.pause_all(self.paused)
+        ends = command == "terminate"
+        self._state = "stopping" if ends else "paused" if command == "pause" else "running"
+        if not ends:
+            self._switchboard.pause_all(self.paused)
         self._database.run(_answer, self._uuid, command, self._state)
-        return False
+        return ends
 
 
 def _answer(connection: Any, dialect: Dialect, uuid: str, command: str, state: str) -> None:

@@ -26,15 +26,11 @@ from jobman_cli.runtime import notify
 from jobman_cli.runtime.consumer.balancer import Balancer, Pool
 from jobman_cli.runtime.consumer.children import MaintenanceProcess, ended_as_planned, how, life
 from jobman_cli.runtime.consumer.crew import Crew, Member
-from jobman_cli.runtime.consumer.environment import (
-    JobProcessEnvironment,
-    JobThreadEnvironment,
-    Overdue,
-    guarded,
-)
+from jobman_cli.runtime.consumer.environment import JobProcessEnvironment, JobThreadEnvironment
 from jobman_cli.runtime.consumer.reporter import Reporter
 from jobman_cli.runtime.consumer.undertaker import ANSWER, Undertaker
 from jobman_cli.runtime.consumer.worker import JobWorker, WorkerPlan
+from jobman_cli.runtime.guard import Overdue, guarded
 from jobman_cli.runtime.switchboard import Switchboard
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.insert import InLine
@@ -232,7 +228,7 @@ class Supervisor(Consumer):
 
     def _balance(self) -> None:
         balancer = self._balancer
-        if balancer is None or not balancer.is_due:
+        if balancer is None or self._reporter.paused or not balancer.is_due:
             return
         try:
             with guarded(ANSWER):
@@ -295,13 +291,20 @@ class Supervisor(Consumer):
                 self.environment.kill(process)
 
     def _handle_signal(self, signum: int, frame: Any) -> None:
+        """As Huey's, but a second TERM changes nothing: a master and systemd may both send one."""
         super()._handle_signal(signum, frame)
-        if signum == signal.SIGINT:
+        if self._graceful and not self._restart:
+            signal.signal(signal.SIGTERM, _nothing)
             signal.signal(signal.SIGINT, self._second_interrupt)
 
     def _second_interrupt(self, _signum: int, _frame: Any) -> None:
+        signal.signal(signal.SIGINT, _nothing)
         self._interrupted = True
         raise KeyboardInterrupt
+
+
+def _nothing(_signum: int, _frame: Any) -> None:
+    pass
 
 
 def _take_back(connection: Any, dialect: Dialect, worker: str) -> list[InLine]:

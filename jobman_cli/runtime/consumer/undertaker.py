@@ -15,7 +15,7 @@ from typing import Any
 from jobman_cli.errors import JobmanError
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.rescue import fail_stuck, rescue_dead
-from jobman_cli.runtime.consumer.environment import Overdue, guarded
+from jobman_cli.runtime.guard import Overdue, guarded
 from jobman_cli.runtime.page import Running
 from jobman_cli.store.database import Database
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Double, delete, insert, literal, null, or_, select, update
+from sqlalchemy import Connection, Double, and_, delete, insert, literal, null, or_, select, update
 
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.workers import WorkerIdentity
-from jobman_cli.store.tables import QUEUES, SUPERVISORS, Supervisor
+from jobman_cli.store.tables import QUEUES, SUPERVISORS, WORKERS, Supervisor
 
 #: States of a process that is still there, as far as its row knows.
 ALIVE = ("running", "paused", "stopping")
@@ -24,6 +25,7 @@ class Charge:
         kind: ``master`` or ``supervisor``.
         name: Its block, or the master's name.
         balance: ``simple``, ``auto`` or ``off``.
+        state: How it begins: ``running`` or ``paused``.
     """
 
     kind: str
@@ -31,6 +33,7 @@ class Charge:
     balance: str = "off"
     master: str | None = None
     environment: str | None = None
+    state: str = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,20 @@ class Orders:
     known: bool
     command: str | None
     paused_queues: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a master knows of one of its supervisors.
+
+    Attributes:
+        command: Not answered yet.
+    """
+
+    uuid: str
+    name: str
+    state: str
+    command: str | None
 
 
 def register_supervisor(
@@ -66,7 +83,7 @@ def register_supervisor(
             "boot_id": who.boot_id,
             "pid_namespace": who.pid_namespace,
             "start_time": who.start_time,
-            "state": "running",
+            "state": charge.state,
             "queues": list(who.queues),
             "balance": charge.balance,
             "pools": {},
@@ -74,7 +91,9 @@ def register_supervisor(
     )
 
 
-def report(connection: Connection, dialect: Dialect, uuid: str, state: str, pools: dict[str, int] | None) -> Orders:
+def report(
+    connection: Connection, dialect: Dialect, uuid: str, state: str, pools: dict[str, int] | None
+) -> Orders:
     """Give a sign of life, and read what is asked.
 
     Args:
@@ -139,14 +158,63 @@ def paused_queues(connection: Connection, dialect: Dialect) -> list[str]:
 
 
 def list_supervisors(connection: Connection, dialect: Dialect, lease: float) -> list[tuple[Supervisor, bool]]:
-    """Masters and supervisors that have not ended, each with whether its lease still runs."""
-    believed = (SUPERVISORS.c.beat >= dialect.lease_clock() - lease).label("believed")
-    query = select(SUPERVISORS, believed).where(SUPERVISORS.c.state.in_(ALIVE))
+    """Masters and supervisors that said no goodbye, each with whether it is believed to live.
+
+    Args:
+        lease: Seconds for which a sign of life is believed.
+    """
+    heard = SUPERVISORS.c.heartbeat_at >= dialect.later(literal(-lease, Double))
+    believed = and_(heard, SUPERVISORS.c.state != "lost").label("believed")
+    query = select(SUPERVISORS, believed).where(SUPERVISORS.c.state.in_([*ALIVE, "lost"]))
     rows = connection.execute(query.order_by(SUPERVISORS.c.host, SUPERVISORS.c.started_at)).mappings()
     return [
         (Supervisor(**{key: value for key, value in row.items() if key != "believed"}), bool(row["believed"]))
         for row in rows
     ]
+
+
+def supervisors_of(connection: Connection, dialect: Dialect, master: str) -> list[Subject]:
+    """A master's supervisors that have not ended, the newest last."""
+    columns = (SUPERVISORS.c.uuid, SUPERVISORS.c.name, SUPERVISORS.c.state, SUPERVISORS.c.command)
+    query = select(*columns).where(SUPERVISORS.c.master == master, SUPERVISORS.c.state.in_(ALIVE))
+    rows = connection.execute(query.order_by(SUPERVISORS.c.started_at, SUPERVISORS.c.uuid))
+    return [Subject(*tuple(row)) for row in rows]
+
+
+def bury_supervisors(connection: Connection, dialect: Dialect, master: str, pids: Sequence[int]) -> None:
+    """Note that supervisors of a master, its own children, died without a word."""
+    these = (SUPERVISORS.c.master == master, SUPERVISORS.c.pid.in_(pids), SUPERVISORS.c.state.in_(ALIVE))
+    values = {"state": "lost", "stopped_at": dialect.now(), "pools": {}, "command": null()}
+    connection.execute(update(SUPERVISORS).where(*these).values(**values))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that has a row, whatever that row says of its state.
+
+    Attributes:
+        kind: ``worker``, ``supervisor`` or ``master``.
+        owner: The uuid of the process that started it and watches it.
+    """
+
+    kind: str
+    uuid: str
+    owner: str | None
+    pid: int
+    start_time: int
+
+
+def processes_of(connection: Connection, dialect: Dialect, boot_id: str, pid_namespace: str) -> list[Process]:
+    """All that was ever started in this boot and pid namespace and still has a row."""
+    found = []
+    for table, kind, owner in (
+        (SUPERVISORS, SUPERVISORS.c.kind, SUPERVISORS.c.master),
+        (WORKERS, literal("worker"), WORKERS.c.supervisor),
+    ):
+        columns = (kind, table.c.uuid, owner, table.c.pid, table.c.start_time)
+        here = (table.c.boot_id == boot_id, table.c.pid_namespace == pid_namespace)
+        found += [Process(*tuple(row)) for row in connection.execute(select(*columns).where(*here))]
+    return found
 
 
 def tidy_supervisors(connection: Connection, dialect: Dialect, keep: float) -> int:

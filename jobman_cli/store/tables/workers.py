@@ -81,7 +81,8 @@ class Supervisor(SQLModel, table=True):
     boot_id: str = Field(sa_column=Column(String(64), nullable=False))
     pid_namespace: str = Field(sa_column=Column(String(64), nullable=False))
     start_time: int = Field(sa_column=Column(BIGINT, nullable=False))
-    #: ``running``, ``paused``, ``stopping``, ``stopped``; one that fell silent keeps its last word.
+    #: ``running``, ``paused``, ``stopping``, ``stopped``, or ``lost``: its master saw it die. One that fell
+    #: silent keeps its last word.
     state: str = Field(sa_column=Column(String(16), nullable=False))
     queues: list[str] = Field(default_factory=list, sa_column=Column(DOCUMENT, nullable=False))
     #: ``simple``, ``auto`` or ``off``.

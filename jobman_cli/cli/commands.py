@@ -36,8 +36,25 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         "try": Command("trying", "app", "Dispatch a job with options from its signature, and follow it."),
         "dispatch": Command("dispatching", "dispatch", "Dispatch a job, or many, with attribs as JSON."),
         "run-worker": Command("work", "run_worker", "Run workers until they are told to stop."),
+        "supervise": Command(
+            "supervising", "supervise", "Run the supervisors of the configuration until told to stop."
+        ),
+        "pause": Command(
+            "supervising", "pause", "Start no more jobs: of everything, of a queue, or of a supervisor."
+        ),
+        "continue": Command(
+            "supervising", "continue_", "Start jobs again: of everything, of a queue, or of a supervisor."
+        ),
+        "terminate": Command("supervising", "terminate", "Let masters and supervisors end, on every host."),
     },
     "Look": {
+        "status": Command(
+            "overviewing", "status", "Say whether jobs are run: exit 0 running, 1 paused, 2 inactive."
+        ),
+        "list": Command("overviewing", "list_", "List the masters, on every host."),
+        "supervisors": Command(
+            "overviewing", "supervisors", "List the supervisors, on every host, with their pools of workers."
+        ),
         "jobs": Command("jobs", "jobs", "List jobs, the newest first."),
         "show": Command("jobs", "show", "Show all that is known of jobs."),
         "logs": Command("jobs", "logs", "Print what a job has logged."),
@@ -64,11 +81,21 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         "plugins": Command(
             "plugins", "plugins", "List plugins and modules: loaded, broken, available, missing."
         ),
-        "rescue": Command("rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."),
+        "purge": Command(
+            "supervising", "purge", "End processes of this host that nobody looks after any more; asks first."
+        ),
+        "rescue": Command(
+            "rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."
+        ),
         "config": Command("config", "app", "Look at the configuration."),
         "doctor": Command("doctor", "doctor", "Check the whole installation, and say what is to be done."),
         "db": Command("database", "app", "Look after the database's tables."),
     },
+}
+
+#: For Jobman itself: in no list.
+HIDDEN: Mapping[str, Command] = {
+    "supervisor": Command("supervising", "supervisor", "Run one supervisor of the configuration.")
 }
 
 COMMANDS: Mapping[str, Command] = {
@@ -85,7 +112,7 @@ class RootGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by its name; None if nobody knows it."""
-        if (known := COMMANDS.get(cmd_name)) is not None:
+        if (known := COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)) is not None:
             return as_command(
                 cmd_name, getattr(import_module(f"jobman_cli.cli.{known.module}"), known.attribute)
             )

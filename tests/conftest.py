@@ -7,42 +7,19 @@ are shared by the whole run; what one test does to them (stop, freeze, flush) is
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
 import pytest
 from processes import JobmanProcess
 from processes import start_jobman as start_process
-from servers import DatabaseServer, MariaDBServer, PostgresServer, RedisServer, Server, ServerUnavailable
+from provision import DATABASES, ENGINES, provide
+from servers import DatabaseServer, MariaDBServer, PostgresServer, RedisServer
 
 pytest_plugins = ["rig"]
-DATABASES = ("sqlite", "postgresql", "mariadb")
-ENGINES = ("database", "redis")
-S = TypeVar("S", bound=Server)
 _numbers = itertools.count(1)
 _unstarted: dict[str, None] = {}  # in order
-
-
-def servers_are_required() -> bool:
-    return os.environ.get("CI") == "true" or os.environ.get("JOBMAN_TEST_REQUIRE_SERVERS") == "1"
-
-
-def give_up(reason: str) -> NoReturn:
-    """Skip for want of a server, to be named in the summary; fail where servers are required."""
-    (pytest.fail if servers_are_required() else pytest.skip)(reason)
-
-
-def provide(kind: type[S], *args: object) -> Iterator[S]:
-    """A started server of that kind, closed afterwards."""
-    try:
-        server = kind(*args).start()
-    except ServerUnavailable as error:
-        give_up(f"{kind.title}: {error}")
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="session")

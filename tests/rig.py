@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DATABASES, ENGINES
+from provision import DATABASES, ENGINES
 from servers import DatabaseServer
 from sqlalchemy import event, select, text
 

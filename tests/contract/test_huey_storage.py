@@ -14,10 +14,10 @@ from collections.abc import Iterator
 os.environ["HUEY_SLOW_TESTS"] = "1"
 
 import pytest
-from conftest import give_up, provide
 from huey.api import Huey
 from huey.tests import base
 from huey.tests.test_storage import StorageTests
+from provision import give_up, provide
 from servers import RedisServer, redis_in_package
 
 from jobman_cli.engine.redis_queue import RedisQueueStorage

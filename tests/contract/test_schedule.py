@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DATABASES
 from processes import jobman_environment, spawn, wait_until
+from provision import DATABASES
 from rig import Rig
 from sqlalchemy import event, select
 
@@ -183,7 +183,7 @@ class TestFiring:
         adopt_at(rig, clock)
         clock.move(minutes=1)
         entry = entries_of(rig.parts.settings)["tick"]
-        new = operation.check_entry(rig.parts, entry)
+        new = operation.check_entry(rig.parts.settings, rig.parts.registry, entry)
         assert fire_due(rig.parts, entry, new, clock) == clock.now
         with store.transaction() as connection:
             connection.execute(SCHEDULE_ENTRIES.update().values(settled_until=BEGIN))

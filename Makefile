@@ -44,8 +44,8 @@ faults: $(VENV)/.dev ## Run the long fault profile (JOBMAN_FAULT_SEEDS=5, JOBMAN
 mutants: $(VENV)/.dev ## Break the product on purpose and see that the tests notice
 	$(bin)/python scripts/mutants
 
-bench: $(VENV)/.dev ## Measure throughput and latency
-	$(bin)/python benchmarks/run.py $(BENCH_ARGS)
+bench: $(VENV)/.dev ## Measure how fast a line is drained, beside bare Huey
+	$(bin)/python benchmarks/drain.py $(BENCH_ARGS)
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

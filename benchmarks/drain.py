@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-from servers import MariaDBServer, PostgresServer, RedisServer  # noqa: E402
+from servers import DatabaseServer, MariaDBServer, PostgresServer, RedisServer  # noqa: E402
 
 #: Seconds without progress after which a drain counts as stuck.
 STUCK = 30.0
@@ -71,12 +71,15 @@ def huey_round(environment: dict[str, str], stamps: Path, jobs: int) -> float:
     code = f"import bench_huey; [bench_huey.noop('x') for _ in range({jobs})]"
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=HERE, check=True)
     consumer = Path(sys.executable).with_name("huey_consumer")
-    return drain([str(consumer), "bench_huey.huey", "-n", "-q", "-k", "process", "-w", "1"], environment, stamps, jobs)
+    command = [str(consumer), "bench_huey.huey", "-n", "-q", "-k", "process", "-w", "1"]
+    return drain(command, environment, stamps, jobs)
 
 
 def main() -> None:
     """Run the rounds and print them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--database", choices=("sqlite", "postgresql", "mariadb"), default="postgresql")
@@ -93,7 +96,8 @@ def main() -> None:
             for name, run in (("jobman", jobman_round), ("huey", huey_round)):
                 rates[name] = _round(run, name, options, redis, database, number)
             ratios.append(rates["jobman"] / rates["huey"])
-            print(f"round {number + 1}: jobman {rates['jobman']:,.0f}/s, huey {rates['huey']:,.0f}/s, {ratios[-1]:.2f}×")
+            said = ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items())
+            print(f"round {number + 1}: {said}, {ratios[-1]:.2f}×")
     finally:
         redis.close()
         if database:
@@ -104,7 +108,14 @@ def main() -> None:
     )
 
 
-def _round(run: Callable[..., float], name: str, options: argparse.Namespace, redis, database, number: int) -> float:
+def _round(
+    run: Callable[..., float],
+    name: str,
+    options: argparse.Namespace,
+    redis: RedisServer,
+    database: DatabaseServer | None,
+    number: int,
+) -> float:
     redis.flush()
     with tempfile.TemporaryDirectory() as directory:
         url = database.database(f"bench{number}") if database else f"sqlite:///{directory}/jobman.db"

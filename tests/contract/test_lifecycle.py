@@ -28,6 +28,7 @@ from jobman_cli.core.clock import PRIORITY_STEP
 from jobman_cli.core.outcome import COMPLETED, Outcome, OutcomeKind
 from jobman_cli.core.states import TRANSITIONS, WAITING, Status
 from jobman_cli.core.storable import MAX_DEPTH
+from jobman_cli.errors import StoreUnavailable
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids, claim_line, held
 from jobman_cli.store.lifecycle.finish import Finish, complete, fail
@@ -672,6 +673,21 @@ class TestSettings:
             connection.execute(select(1))
         link.drop()
         assert row_of(store, job_id).error_message == "the row is free again"
+
+    @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+    def test_an_impatient_process_gives_up_on_a_lock(self, store: Database) -> None:
+        """Rule 21: maintenance waits a second for a lock, and reports the database as away for this round."""
+        (job_id,) = add_jobs(store)
+        hasty = Database(store.url.render_as_string(hide_password=False))
+        hasty.dialect.impatient = True
+        with store.transaction() as connection:
+            connection.execute(select(JOBS).where(JOBS.c.id == job_id).with_for_update())
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="lock timeout"):
+                change(hasty, job_id, error_message="never")
+            assert 0.5 < time.monotonic() - began < 5
+        hasty.close()
+        assert row_of(store, job_id).error_message is None
 
     @pytest.mark.parametrize("store", ["mariadb"], indirect=True)
     def test_mariadb_reads_committed_rows(self, store: Database) -> None:

@@ -34,12 +34,14 @@ class MaintenanceProcess(Scheduler):
     def __init__(self, parts: Parts, stop_flag: Any, sweep: float) -> None:
         super().__init__(parts.engine.huey, stop_flag, interval=1, periodic=False)
         self.gate = Gate()
-        self._parts, self._sweep = parts, sweep
+        self._parts, self._sweep, self._parent = parts, sweep, os.getpid()
         self._maintenance: Maintenance | None = None
 
     def initialize(self) -> None:
-        """In the child: leave the parent's connections alone."""
+        """In the child: leave the parent's connections alone, and wait for no lock for long."""
         self._parts.database.forget()
+        if os.getpid() != self._parent:  # a thread shares its database with the workers
+            self._parts.database.dialect.impatient = True
         Answers(self._parts.database, self._parts.settings.lease).start()
         self._maintenance = Maintenance(sweeps(self._parts))
 
@@ -49,6 +51,12 @@ class MaintenanceProcess(Scheduler):
         began = time.monotonic()
         self._maintenance.run_once()
         self.sleep_for_interval(began, self._sweep)
+
+    def shutdown(self) -> None:
+        """Give back what runs."""
+        if self._maintenance is not None:
+            self._maintenance.close()
+        super().shutdown()
 
 
 def life(child: Any, name: str, prepare: Callable[[Any], None], forks: bool) -> Callable[[], None]:

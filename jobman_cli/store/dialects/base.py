@@ -27,6 +27,9 @@ class Dialect:
     #: INSERT … SELECT … RETURNING; known after the first connection.
     insert_returning: bool = True
 
+    #: Set in a process that looks after others: its connections wait for a lock one second, not for ever.
+    impatient: bool = False
+
     def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
         """Arguments for ``create_engine``. ``lease`` in seconds bounds what a frozen process may block."""
         raise NotImplementedError

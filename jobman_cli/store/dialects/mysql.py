@@ -53,6 +53,8 @@ class MySQL(Dialect):
             self.insert_returning = bool(getattr(engine.dialect, "insert_returning", False))
             with dbapi.cursor() as cursor:
                 cursor.execute("SET SESSION time_zone = '+00:00'")
+                if self.impatient:
+                    cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
                 if "mariadb" in str(dbapi.get_server_info()).lower():
                     cursor.execute(f"SET SESSION idle_transaction_timeout = {max(1, round(lease))}")
 

@@ -12,11 +12,13 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Engine,
     Subquery,
     any_,
     bindparam,
     cast,
     column,
+    event,
     func,
     literal_column,
     text,
@@ -54,6 +56,15 @@ class PostgreSQL(Dialect):
         }
         given = set(url.query)
         return {"connect_args": {key: value for key, value in arguments.items() if key not in given}}
+
+    def prepare(self, engine: Engine, lease: float) -> None:
+        """An impatient process gives up on a lock: somebody may be frozen with it."""
+
+        @event.listens_for(engine, "connect")
+        def settle(dbapi: Any, _record: Any) -> None:
+            if self.impatient:
+                dbapi.execute("SET lock_timeout = '1s'")
+                dbapi.commit()
 
     def cut(self, driver_connection: Any) -> None:
         """Shut its socket down."""

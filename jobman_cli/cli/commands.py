@@ -40,10 +40,10 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
             "supervising", "supervise", "Run the supervisors of the configuration until told to stop."
         ),
         "pause": Command(
-            "supervising", "pause", "Start no more jobs: of everything, of a queue, or of a supervisor."
+            "supervising", "pause", "Start no more jobs: of everything, a queue, or a supervisor."
         ),
         "continue": Command(
-            "supervising", "continue_", "Start jobs again: of everything, of a queue, or of a supervisor."
+            "supervising", "continue_", "Start jobs again: of everything, a queue, or a supervisor."
         ),
         "terminate": Command("supervising", "terminate", "Let masters and supervisors end, on every host."),
     },
@@ -53,7 +53,7 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         ),
         "list": Command("overviewing", "list_", "List the masters, on every host."),
         "supervisors": Command(
-            "overviewing", "supervisors", "List the supervisors, on every host, with their pools of workers."
+            "overviewing", "supervisors", "List the supervisors, on every host, with their pools."
         ),
         "jobs": Command("jobs", "jobs", "List jobs, the newest first."),
         "show": Command("jobs", "show", "Show all that is known of jobs."),
@@ -82,10 +82,14 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
             "plugins", "plugins", "List plugins and modules: loaded, broken, available, missing."
         ),
         "purge": Command(
-            "supervising", "purge", "End processes of this host that nobody looks after any more; asks first."
+            "supervising", "purge", "End processes here that nobody looks after; asks first."
         ),
         "rescue": Command(
             "rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."
+        ),
+        "schedule": Command("schedule", "app", "Look at what runs by the clock; run, pause and continue it."),
+        "deploy": Command(
+            "deploy", "deploy", "Print a file for systemd or supervisord that keeps it running."
         ),
         "config": Command("config", "app", "Look at the configuration."),
         "doctor": Command("doctor", "doctor", "Check the whole installation, and say what is to be done."),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman_cli.cli import output
+from jobman_cli.cli import output, talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
 from jobman_cli.errors import EXIT_CONFIG
 
 if TYPE_CHECKING:
+    from jobman_cli.hooks.registry import Registry
     from jobman_cli.settings import Settings
 
 #: Flags that are spelt otherwise than the setting they give.
@@ -37,8 +38,11 @@ def check(
     """
     jobman = jobman_of(ctx)
     settings, registry = jobman.settings, jobman.registry
-    valid = not registry.broken
     tell_about_plugins(jobman)
+    wrong = _schedule_faults(settings, registry)
+    for name, fault in wrong.items():
+        talk.complain(f"schedule: {name} cannot be fired: {fault}", None)
+    valid = not registry.broken and not wrong
     if as_json:
         output.write_json(
             {
@@ -47,6 +51,7 @@ def check(
                 "job_types": sorted(registry.types),
                 "broken": [info.name for info in registry.broken],
                 "warnings": list(registry.warnings),
+                "schedule": wrong,
             }
         )
     elif valid:
@@ -88,6 +93,14 @@ def schema() -> None:
     from jobman_cli.settings import settings_schema
 
     output.write_json(settings_schema())
+
+
+def _schedule_faults(settings: Settings, registry: Registry) -> dict[str, str]:
+    if not settings.schedule:
+        return {}
+    from jobman_cli.operations.schedule import faults
+
+    return faults(settings, registry)
 
 
 def _listed(settings: Settings) -> list[dict[str, Any]]:

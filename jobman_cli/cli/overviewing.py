@@ -48,7 +48,7 @@ def list_(ctx: typer.Context, watch: Watch = False, as_json: AnArray = False) ->
 
 
 def supervisors(ctx: typer.Context, watch: Watch = False, as_json: AnArray = False) -> None:
-    """List the supervisors, on every host, with their pools of workers."""
+    """List the supervisors, on every host, with their pools."""
     _show(ctx, watch, as_json, _write_supervisors, _supervisors_array)
 
 

@@ -163,7 +163,7 @@ def pause(
     ] = None,
     supervisor: OfSupervisor = None,
 ) -> None:
-    """Start no more jobs: of everything, of a queue, or of a supervisor.
+    """Start no more jobs: of everything, a queue, or a supervisor.
 
     Running jobs go on to their end. A queue stays paused whoever serves it; `jobman continue` ends it.
     """
@@ -183,7 +183,7 @@ def pause(
 
 
 def continue_(ctx: typer.Context, queue: OfQueue = None, supervisor: OfSupervisor = None) -> None:
-    """Start jobs again: of everything, of a queue, or of a supervisor.
+    """Start jobs again: of everything, a queue, or a supervisor.
 
     A queue that was paused by its name is continued by its name.
     """
@@ -213,7 +213,7 @@ def purge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")] = False,
     yes: Yes = False,
 ) -> None:
-    """End processes of this host that nobody looks after any more; asks first.
+    """End processes here that nobody looks after; asks first.
 
     Only what is proven by its row, pid and start time to be ours, and whose supervisor or master is gone.
     """

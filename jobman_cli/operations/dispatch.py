@@ -27,6 +27,7 @@ from jobman_cli.errors import (
     UsageError,
 )
 from jobman_cli.operations.parts import Lines, Parts
+from jobman_cli.settings import Settings
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_job, insert_jobs
 from jobman_cli.store.lifecycle.line import mark_pending
@@ -86,7 +87,7 @@ def dispatch(
     """
     job_type = parts.registry.find(name)
     new = new_job(job_type, options)
-    text = encode(parts, job_type, attribs or {})
+    text = encode(parts.settings, job_type, attribs or {})
     if session is not None:
         connection = connection_of(session, parts.database)
         job, place = insert_job(connection, parts.database.dialect, new, text)
@@ -195,7 +196,7 @@ def new_job(job_type: JobType, options: Options) -> NewJob:
     )
 
 
-def encode(parts: Parts, job_type: JobType, attribs: Mapping[str, Any]) -> str:
+def encode(settings: Settings, job_type: JobType, attribs: Mapping[str, Any]) -> str:
     """Validated attribs as the JSON text that is stored.
 
     Raises:
@@ -207,7 +208,7 @@ def encode(parts: Parts, job_type: JobType, attribs: Mapping[str, Any]) -> str:
             hint='Give names and values, such as {"name": "Ada"}.',
         )
     text = compact_json(job_type.validate(attribs))
-    size, most = len(text.encode()), parts.settings.max_attribs_bytes
+    size, most = len(text.encode()), settings.max_attribs_bytes
     if size > most:
         raise InvalidAttribs(
             f"{job_type.name}: the attribs take {size:,} bytes, more than {most:,}",
@@ -223,7 +224,7 @@ def _encode_batch(
     size = 0
     for attribs in some:
         try:
-            texts.append(encode(parts, job_type, attribs))
+            texts.append(encode(parts.settings, job_type, attribs))
         except JobmanError as error:
             number = before + len(texts)
             error.message = f"number {number} (from 0): {error.message}; {before} were dispatched before it"

@@ -107,7 +107,7 @@ def perform_now(parts: Parts, entry: Entry) -> tuple[FireOutcome, str]:
         UsageError: when one of its times waits or runs.
         JobmanError: when it cannot be run, or the database is away.
     """
-    check_entry(parts, entry)
+    check_entry(parts.settings, parts.registry, entry)
     fire = parts.database.run(_begin_now, entry, parts.settings.lease)
     if fire is None:
         raise UsageError(

@@ -20,6 +20,7 @@ from typing import Any
 from jobman_cli.core.cron import Cron, Every, Times, find_zone
 from jobman_cli.core.suggestion import did_you_mean
 from jobman_cli.errors import ConfigurationError, JobmanError, UsageError
+from jobman_cli.hooks.registry import Registry
 from jobman_cli.operations.chores import check_chore
 from jobman_cli.operations.dispatch import Options, encode, new_job, push
 from jobman_cli.operations.parts import Parts, Records
@@ -119,7 +120,7 @@ def find_entry(settings: Settings, name: str) -> Entry:
     return entries[name]
 
 
-def check_entry(parts: Parts, entry: Entry) -> tuple[NewJob, str] | None:
+def check_entry(settings: Settings, registry: Registry, entry: Entry) -> tuple[NewJob, str] | None:
     """Make sure that an entry can be fired.
 
     Returns:
@@ -131,18 +132,18 @@ def check_entry(parts: Parts, entry: Entry) -> tuple[NewJob, str] | None:
     if entry.job is None:
         check_chore(entry.what, entry.options)
         return None
-    job_type = parts.registry.find(entry.job)
+    job_type = registry.find(entry.job)
     tags = [*job_type.options.tags, f"schedule:{entry.name}"]
     new = new_job(job_type, Options(entry.queue, entry.priority, tags=tags))
-    return new, encode(parts, job_type, entry.attribs)
+    return new, encode(settings, job_type, entry.attribs)
 
 
-def faults(parts: Parts) -> dict[str, str]:
+def faults(settings: Settings, registry: Registry) -> dict[str, str]:
     """Entries that cannot be fired, and why."""
     found = {}
-    for name, entry in entries_of(parts.settings).items():
+    for name, entry in entries_of(settings).items():
         try:
-            check_entry(parts, entry)
+            check_entry(settings, registry, entry)
         except JobmanError as error:
             found[name] = error.message
     return found
@@ -155,7 +156,7 @@ def check_schedule(parts: Parts) -> None:
         ConfigurationError: a line for each that cannot.
     """
     where = parts.settings.origins.get("schedule", "schedule")
-    if found := faults(parts):
+    if found := faults(parts.settings, parts.registry):
         raise ConfigurationError(
             "\n".join(f"{where}: schedule: {name}: {why}" for name, why in found.items())
         )
@@ -196,7 +197,7 @@ def fire_job_now(parts: Parts, entry: Entry) -> Job:
     Raises:
         JobmanError: when it cannot be fired.
     """
-    new = check_entry(parts, entry)
+    new = check_entry(parts.settings, parts.registry, entry)
     assert new is not None  # noqa: S101 - an operation is run by `perform`
     job, place = parts.database.run(_fire_job_now, entry, new)
     push(parts, [place])
@@ -231,7 +232,7 @@ def look(parts: Parts, number: int = 5) -> list[Look]:
     entries = entries_of(parts.settings)
     if not entries:
         return []
-    wrong = faults(parts)
+    wrong = faults(parts.settings, parts.registry)
     now = parts.database.read(database_now)
     paused = parts.database.read(paused_entries)
     last = parts.database.read(last_fires, list(entries))

@@ -56,7 +56,7 @@ def run_inline(
     job_type = parts.registry.find(name)
     worker = new_uuid()
     claim = _write_and_claim(
-        parts, worker, job_type, encode(parts, job_type, attribs or {}), options or Options()
+        parts, worker, job_type, encode(parts.settings, job_type, attribs or {}), options or Options()
     )
     gate, hand = Gate(), Hand()
 

@@ -195,6 +195,9 @@ class Master:
             logger.error("all go on as they are, for the configuration cannot be used: %s", error)
             return False
         logger.info("starting all supervisors anew")
+        self._next = 0.0
+        if self._report():  # who is paused now begins so again
+            return True
         self._end_all()
         if self._state == "stopping":
             return True

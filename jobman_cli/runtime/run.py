@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from jobman_cli.errors import PluginError, UsageError
 from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.schedule import check_schedule
 from jobman_cli.runtime.consumer.balancer import Balancer, Pool
 from jobman_cli.runtime.consumer.supervisor import Supervisor
 from jobman_cli.runtime.consumer.worker import WorkerPlan
@@ -121,6 +122,8 @@ def _refuse_broken(parts: Parts, skip: bool) -> None:
             f"{len(broken)} of the listed plugins and modules cannot be used: {names}",
             hint="Repair them (see `jobman plugins`), or start with --skip-broken-plugins.",
         )
+    if not skip:
+        check_schedule(parts)
 
 
 def _run(

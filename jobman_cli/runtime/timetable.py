@@ -57,7 +57,7 @@ class Timetable:
         self._read, self._read_at = datetime.min.replace(tzinfo=UTC), float("-inf")
         for name, entry in entries_of(parts.settings).items():
             try:
-                self._jobs[name] = check_entry(parts, entry)
+                self._jobs[name] = check_entry(parts.settings, parts.registry, entry)
             except JobmanError as error:
                 logger.error("schedule %s cannot be fired: %s", name, error)
             else:

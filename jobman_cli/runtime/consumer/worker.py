@@ -84,7 +84,7 @@ class JobWorker(Worker):
         #: Set by the supervisor: the job for which it killed this worker.
         self.stuck: Running | None = None
         self._parts, self._plan, self._switchboard = parts, plan, switchboard
-        self._version = switchboard.version
+        self._version = -1  # not looked yet: it may be hired while something is paused
         self._open = plan.queues
         self._began = time.monotonic()
         self._turn: Turn | None = None

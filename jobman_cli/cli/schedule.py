@@ -1,0 +1,167 @@
+"""``jobman schedule``: what runs by the clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobman_cli.cli import output, rows, talk
+from jobman_cli.cli.session import jobman_of, tell_about_plugins
+from jobman_cli.errors import EXIT_FAILED
+
+if TYPE_CHECKING:
+    from jobman_cli.operations.schedule import Entry, Look
+    from jobman_cli.settings import Settings
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="An entry's name.", show_default=False)]
+
+
+@app.callback()
+def schedule() -> None:
+    """Look at what runs by the clock; run, pause and continue it."""
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False
+) -> None:
+    """List the entries with their next five times and what came of the last.
+
+    An entry that cannot be fired, because its job type is not there or does not take its attribs, is named;
+    the exit code is then 1.
+    """
+    jobman = jobman_of(ctx)
+    from jobman_cli.operations.schedule import look
+
+    tell_about_plugins(jobman)
+    found = look(jobman.parts)
+    if as_json:
+        output.write_json([_object(each, jobman.settings) for each in found])
+    elif not found:
+        talk.say("nothing is scheduled; see `schedule:` in docs/reference/settings.md")
+    else:
+        _write(found)
+    wrong = [each for each in found if each.fault is not None]
+    for each in wrong:
+        talk.complain(f"{each.entry.name} cannot be fired: {each.fault}", None)
+    if wrong:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def run(ctx: typer.Context, name: Name) -> None:
+    """Fire an entry now, also a paused one; it is recorded like any other time.
+
+    A job is dispatched. An operation is run in this very process; the exit code is 1 when it fails.
+    """
+    jobman = jobman_of(ctx)
+    from jobman_cli.operations.housekeeping import perform_now
+    from jobman_cli.operations.schedule import find_entry, fire_job_now
+    from jobman_cli.store.lifecycle.schedules import FireOutcome
+
+    entry = find_entry(jobman.settings, name)
+    if entry.job is not None:
+        job = fire_job_now(jobman.parts, entry)
+        output.write(f"job {job.id} ({job.type}): {job.status}")
+        return
+    outcome, said = perform_now(jobman.parts, entry)
+    output.write(talk.harmless(f"{entry.what}: {outcome}: {said}"))
+    if outcome is not FireOutcome.COMPLETED:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def pause(ctx: typer.Context, name: Name) -> None:
+    """Let an entry's times pass until `continue`, on every host, also after a restart."""
+    jobman = jobman_of(ctx)
+    from jobman_cli.operations.schedule import find_entry
+    from jobman_cli.operations.schedule import pause as stop
+
+    entry = find_entry(jobman.settings, name)
+    output.write(f"{name} is paused" if stop(jobman.records, entry) else f"{name} is paused already")
+
+
+@app.command("continue")
+def continue_(ctx: typer.Context, name: Name) -> None:
+    """Fire an entry's times again, from now on; what passed meanwhile is not caught up."""
+    jobman = jobman_of(ctx)
+    from jobman_cli.operations.schedule import find_entry, resume
+
+    entry = find_entry(jobman.settings, name)
+    output.write(f"{name} goes on" if resume(jobman.records, entry) else f"{name} was not paused")
+    if entry.paused:
+        talk.warn(f"the configuration pauses {name} as well: take `paused: true` off there")
+
+
+def _object(look: Look, settings: Settings) -> dict[str, Any]:
+    from jobman_cli.operations.redact import redact
+
+    entry, last = look.entry, look.last
+    return {
+        "name": entry.name,
+        "job": entry.job,
+        "operation": entry.operation,
+        "options": redact(dict(entry.options if entry.job is None else entry.attribs), settings.redact),
+        "times": entry.clock,
+        "timezone": str(entry.zone),
+        "catch_up": entry.catch_up,
+        "paused": look.paused,
+        "next": [{"utc": each, "local": _local(each, entry)} for each in look.upcoming],
+        "last": None
+        if last is None
+        else {
+            "fire_at": last.fire_at,
+            "outcome": last.outcome,
+            "message": last.message,
+            "job_id": last.jobman_id,
+            "job_status": last.job_status,
+            "started_at": last.started_at,
+            "finished_at": last.finished_at,
+        },
+        "fault": look.fault,
+    }
+
+
+def _local(moment: datetime, entry: Entry) -> str:
+    return moment.astimezone(entry.zone).isoformat(timespec="seconds")
+
+
+def _write(found: list[Look]) -> None:
+    column = output.Column
+    output.write_table(
+        found,
+        [
+            column("name", lambda each: each.entry.name),
+            column("runs", lambda each: each.entry.what),
+            column("times", lambda each: each.entry.clock, rank=2),
+            column("state", _state, rows.state_colour),
+            column("last", _last, rank=1),
+        ],
+    )
+    for each in found:
+        output.write(f"\n{each.entry.name}, next:" if each.upcoming else f"\n{each.entry.name}: never again")
+        for moment in each.upcoming:
+            local = f"{moment.astimezone(each.entry.zone):%a %Y-%m-%d %H:%M:%S %z}"
+            zone = "" if each.entry.zone is UTC else f"  ({moment:%H:%M:%S} UTC)"
+            output.write(f"  {local} {each.entry.zone}{zone}")
+
+
+def _state(look: Look) -> str:
+    if look.fault is not None:
+        return "broken"
+    return "paused" if look.paused else "on"
+
+
+def _last(look: Look) -> str:
+    if look.last is None:
+        return "–"
+    outcome = look.last.job_status or look.last.outcome
+    job = f" job {look.last.jobman_id}" if look.last.jobman_id else ""
+    message = f": {look.last.message}" if look.last.message else ""
+    return f"{rows.moment_text(look.last.fire_at)} {outcome}{job}{message}"

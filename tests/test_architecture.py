@@ -40,6 +40,7 @@ PLACES = {
     **dict.fromkeys(("huey", "redis"), ("engine", "runtime.consumer*")),
     "pluggy": ("hooks",),
     "yaml": ("settings",),
+    "watchfiles": ("runtime.reloading",),
     "cronsim": ("core.cron",),
     **dict.fromkeys(("typer", "rich"), ("cli",)),
     **dict.fromkeys(("starlette", "jinja2"), ("dashboard",)),

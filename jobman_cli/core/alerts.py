@@ -12,5 +12,6 @@ class AlertKind(StrEnum):
     NO_WORKER = "no-worker"
     JOB_FAILED = "job-failed"
     WORKER_DIED = "worker-died"
+    SUPERVISOR_MISSING = "supervisor-missing"
     QUEUE_DRIFT = "queue-drift"
     SCHEDULE_MISSED = "schedule-missed"

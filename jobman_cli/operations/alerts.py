@@ -21,6 +21,7 @@ from jobman_cli.core.alerts import AlertKind
 from jobman_cli.operations.metrics import queue_states
 from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.reconcile import Rebuilt
+from jobman_cli.operations.supervision import overview
 from jobman_cli.store.lifecycle.alerts import (
     AlertState,
     clear_expired,
@@ -106,6 +107,7 @@ def watch_over(parts: Parts) -> int:
         StoreUnavailable: when the database is away.
     """
     _look_at_queues(parts)
+    _look_at_supervisors(parts)
     told = _tell_events(parts, AlertKind.JOB_FAILED, _describe_failures)
     told += _tell_events(parts, AlertKind.WORKER_DIED, _describe_deaths)
     parts.database.run(clear_expired)
@@ -188,6 +190,15 @@ def _look_at_queues(parts: Parts) -> None:
             message = f"{seconds}; the limit is {limit:g} s"
             key = f"{AlertKind.LONG_WAIT}:{state.queue}"
             raise_alert(parts, AlertKind.LONG_WAIT, key, message, {**details, "threshold": limit})
+
+
+def _look_at_supervisors(parts: Parts) -> None:
+    for row in overview(parts).silent:
+        heard = row.heartbeat_at.isoformat(timespec="seconds") if row.heartbeat_at else "never"
+        message = f"{row.kind} {row.name!r} on {row.host} (process {row.pid}) fell silent; last heard {heard}"
+        key = f"{AlertKind.SUPERVISOR_MISSING}:{row.host}:{row.kind}:{row.name}"
+        details = {"host": row.host, "name": row.name, "kind": row.kind, "uuid": row.uuid}
+        raise_alert(parts, AlertKind.SUPERVISOR_MISSING, key, message, details)
 
 
 def _tell_events(

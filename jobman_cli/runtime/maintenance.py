@@ -20,6 +20,7 @@ from jobman_cli.operations.metrics import thin_metrics
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.reconcile import push_overtaken, rebuild
 from jobman_cli.operations.rescue import rescue_orphans, tidy_workers
+from jobman_cli.operations.supervision import tidy as tidy_supervisors
 from jobman_cli.runtime.judge import LeaseJudge, PidJudge
 from jobman_cli.runtime.timetable import Timetable
 
@@ -60,6 +61,7 @@ def sweeps(parts: Parts) -> list[Sweep]:
         Sweep("rescue from silent workers", often, LeaseJudge(parts).run_once),
         Sweep("rescue orphans", often, partial(rescue_orphans, parts)),
         Sweep("tidy worker rows", 3600.0, partial(tidy_workers, parts)),
+        Sweep("tidy supervisor rows", 3600.0, partial(tidy_supervisors, parts)),
         Sweep("fire due schedules", min(often, 1.0), timetable.run_once, timetable.housekeeper.close),
         Sweep("tidy the schedule's rows", 3600.0, partial(tidy_fires, parts)),
         Sweep("thin metrics", 600.0, partial(thin_metrics, parts)),

@@ -153,9 +153,9 @@ def _unit_word(text: str) -> str:
 
 
 def _unit_command(command: Sequence[str]) -> str:
-    """A command line: its arguments know variables as well, its program does not."""
+    """A command line. Its arguments know variables; its program does not, and may hold no quotation mark."""
     program, *arguments = command
-    if "$" in program:
+    if re.search(r"""[$"'\\]""", program):
         program, arguments = "/usr/bin/env", [program, *arguments]
     return " ".join([_unit_word(program), *(_unit_word(each).replace("$", "$$") for each in arguments)])
 

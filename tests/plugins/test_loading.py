@@ -86,13 +86,13 @@ def test_an_unlisted_plugin_is_shown_and_not_imported(site):
 
 
 def test_a_listed_plugin_that_is_not_installed(site):
-    install(site, "hello2", GOOD.format(name="x"))
-    registry = load(["hello3"])
-    info = info_of(registry, "hello3")
+    install(site, "orchard2", GOOD.format(name="x"))
+    registry = load(["orchard3"])
+    info = info_of(registry, "orchard3")
     assert info.state == "missing"
     assert info in registry.broken
-    assert "pip install jobman-hello3" in info.hint
-    assert "did you mean 'hello2'" in info.error
+    assert "pip install jobman-orchard3" in info.hint
+    assert "did you mean 'orchard2'" in info.error
 
 
 def test_a_plugin_listed_by_the_name_of_its_distribution(site):

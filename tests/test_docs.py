@@ -48,6 +48,8 @@ EXECUTED = [
     "docs/how-to/retry-after-a-fix.md",
     "docs/how-to/requeue.md",
     "docs/how-to/prune-by-cron.md",
+    "docs/how-to/schedule.md",
+    "docs/how-to/deploy.md",
 ]
 #: Commands that a plugin of ours brings.
 OF_PLUGINS = {("prometheus",)}

@@ -7,6 +7,7 @@ are shared by the whole run; what one test does to them (stop, freeze, flush) is
 from __future__ import annotations
 
 import itertools
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from provision import DATABASES, ENGINES, provide
 from servers import DatabaseServer, MariaDBServer, PostgresServer, RedisServer
 
 pytest_plugins = ["rig"]
+
+# A run in the background ignores SIGINT, and so would all that it starts, which must notice it here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 _numbers = itertools.count(1)
 _unstarted: dict[str, None] = {}  # in order
 

@@ -519,6 +519,7 @@ class TestCompleting:
     @pytest.fixture
     def effects(self, rig: Rig) -> Iterator[Callable[[], list[tuple[int, int]]]]:
         with rig.store.transaction() as connection:
+            connection.execute(text("DROP TABLE IF EXISTS effect"))  # the database is shared by the suites
             connection.execute(text("CREATE TABLE effect (job_id INTEGER, attempt INTEGER)"))
 
         def read() -> list[tuple[int, int]]:

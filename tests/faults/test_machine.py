@@ -194,7 +194,9 @@ def real_store(request: pytest.FixtureRequest) -> Iterator[Database]:
         yield database
         database.close()
     else:
-        yield request.getfixturevalue("postgres_store")
+        shared: Database = request.getfixturevalue("postgres_store")
+        shared.close()  # its connections may be from before a server's restart
+        yield shared
 
 
 @pytest.mark.timeout(1800 if LONG else 120)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from dataclasses import replace
 import psutil
 import pytest
 from fleet import Fleet, begun
-from processes import wait_until
+from processes import ROOT, wait_until
 from project import Project
 
 from jobman_cli.runtime.identity import identify, new_uuid, start_time
@@ -28,6 +29,12 @@ SERVERS = pytest.mark.parametrize("project", ["postgresql-redis"], indirect=True
 @pytest.fixture
 def fleet(project: Project, start_jobman) -> Fleet:
     return Fleet(project, start_jobman)
+
+
+def documented(heading: str) -> list[str]:
+    """The keys in the reference's table with this first heading."""
+    text = (ROOT / "docs/reference/json.md").read_text()
+    return re.findall(r"^\| `(\w+)`", text.partition(f"\n| {heading} |")[2].partition("\n\n")[0], re.M)
 
 
 @SERVERS
@@ -72,6 +79,7 @@ def test_everything_a_supervisor_and_who_is_hired_meanwhile(fleet: Fleet) -> Non
     assert {row.state for row in fleet.look().masters} == {"paused"}
     shown = json.loads(fleet.project.run("supervisors", "--json").stdout)
     assert {(row["name"], row["state"]) for row in shown} == {("a", "paused"), ("b", "paused")}
+    assert list(shown[0]) == documented("process") + documented("of a supervisor")
     fleet.project.run("continue")
     for job in (in_a, in_b):
         fleet.project.until(job, "completed")

@@ -91,7 +91,8 @@ def upgrade(database: Database) -> SchemaState:
     from alembic import command
     from alembic.config import Config
 
-    with database.transaction() as connection:
+    # A connection that ends afterwards: MySQL's lock lasts as long as its connection, in a pool for ever.
+    with database.without_pool().transaction() as connection:
         database.dialect.lock_schema(connection)
         before = SchemaState(_current(connection))
         if before.newer:

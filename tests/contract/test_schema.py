@@ -64,6 +64,16 @@ def test_the_migrations_make_what_the_models_say(empty: Database) -> None:
         assert set(inspect(connection).get_table_names()) == {*OURS, VERSION_TABLE, "of_the_application"}
 
 
+def test_an_upgrade_keeps_nobody_waiting_afterwards(database_url: str) -> None:
+    """Also when the process lives on, and its pool keeps connections."""
+    first = Database(database_url)
+    upgrade(first)
+    began = time.monotonic()
+    upgrade(Database(database_url, pooled=False))
+    assert time.monotonic() - began < 20
+    first.close()
+
+
 def test_a_second_upgrade_changes_nothing(empty: Database) -> None:
     assert not check_schema(empty).fits
     upgrade(empty)

@@ -27,7 +27,7 @@ from jobman_cli.hooks import loader
 CODES = {0, 1, 2, 69, 78, 130}
 #: Seconds that no call may reach; a busy machine is allowed for.
 LONGEST = 2.0
-#: They run until somebody ends them, watch others for a while, or end processes: not for one process.
+#: They run on until somebody ends them, watch others, or end processes: not for a fuzz in one process.
 ENDLESS = {"run-worker", "supervise", "dashboard", "status", "rescue", "purge", "schedule"}
 WORDS = [name for name in COMMANDS if name not in ENDLESS]
 FOLLOW = re.compile(r"-\w*f\w*|--follow")

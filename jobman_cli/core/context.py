@@ -79,6 +79,11 @@ class Context:
             self._before = json.dumps(self._attribs, ensure_ascii=False)
         return self._attribs
 
+    @property
+    def is_untouched(self) -> bool:
+        """True when the job has used nothing of it: then there is nothing to store."""
+        return not (self._logged or self._dropped or self._before) and self.progress_mark is None
+
     def changed_attribs(self) -> dict[str, Any] | None:
         """The attribs if the job changed them, else None; asked by the runner."""
         if self._before is None:

@@ -187,6 +187,8 @@ class Runner:
     def _finish(self, attempt: Attempt, outcome: Outcome, ended: float) -> Finish:
         context = attempt.context
         finish = Finish(attempt.claim, outcome, attempt.started, ended)
+        if context.is_untouched:
+            return finish
         if (changed := context.changed_attribs()) is not None:
             try:
                 finish.attribs = self.encode(changed)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
+from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -75,7 +76,9 @@ class Database:
             options["poolclass"] = NullPool
             options.pop("pool_recycle", None)
         try:
-            engine = create_engine(self.url, json_serializer=compact_json, **options)
+            engine = create_engine(
+                self.url, json_serializer=compact_json, json_deserializer=from_json, **options
+            )
         except (NoSuchModuleError, ImportError) as error:
             extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(
                 self.url.get_backend_name(), "postgres"

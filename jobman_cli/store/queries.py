@@ -26,6 +26,7 @@ from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.tables import (
     ATTEMPTS,
+    DUE,
     FAILED_JOBS,
     IN_LINE,
     JOBS,
@@ -157,6 +158,16 @@ def lines(connection: Connection, dialect: Dialect) -> list[str]:
         if queue is None:
             return found
         found.append(queue)
+
+
+def is_claimable(connection: Connection, dialect: Dialect, queues: Sequence[str]) -> bool:
+    """True when some row of these queues may be claimed now, or is due to be; waits for no lock."""
+    due = (text(DUE), JOBS.c.available_at <= dialect.now())
+    return any(
+        connection.execute(select(JOBS.c.id).where(JOBS.c.queue == queue, *waiting).limit(1)).first()
+        for queue in queues
+        for waiting in ((text(IN_LINE),), due)
+    )
 
 
 def overtaken_jobs(

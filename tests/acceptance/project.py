@@ -14,6 +14,7 @@ from processes import JobmanProcess, run_jobman, wait_until
 
 from jobman_cli.app import Jobman
 from jobman_cli.operations import look
+from jobman_cli.store.database import Database
 from jobman_cli.store.queries import JobFilter
 from jobman_cli.store.tables import Job
 
@@ -143,6 +144,10 @@ class Project:
             timeout,
             f"job {id} in {statuses}",
         )
+
+    @property
+    def store(self) -> Database:
+        return self._jobman.records.database
 
     def gate(self, name: str = "gate") -> Path:
         return self.path / name

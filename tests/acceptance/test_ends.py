@@ -8,6 +8,8 @@ import pytest
 from processes import wait_until
 from project import Project
 
+from jobman_cli.store.lifecycle.line import promote_due
+
 
 def test_once(project: Project) -> None:
     for _ in range(3):
@@ -38,6 +40,20 @@ def test_stop_when_empty_promotes_what_is_due(project: Project) -> None:
     later = project.dispatch("hello", "--delay", "1h")
     project.work()
     assert (project.job(id).status, project.job(later).status) == ("completed", "scheduled")
+
+
+@pytest.mark.parametrize("project", ["postgresql-redis"], indirect=True)  # SQLite knows no second writer
+def test_stop_when_empty_waits_for_what_another_process_promotes(project: Project) -> None:
+    id = project.dispatch("hello", "--delay", "0.01")
+    store = project.store
+    with store.transaction() as connection:
+        rows = promote_due(connection, store.dialect)
+        assert [row.id for row in rows] == [id]
+        worker = project.worker("--stop-when-empty")
+        with pytest.raises(AssertionError, match="did not end"):
+            worker.wait(1.5)
+    assert worker.wait(20) == 0  # the push that follows is the worker's own: the row does not need ours
+    assert project.job(id).status == "completed"
 
 
 def test_max_time(project: Project) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from cli_app import App
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jobman_cli.cli.commands import COMMANDS
@@ -213,6 +213,7 @@ def fuzz(number: int) -> Any:
 @pytest.mark.timeout(300)
 def test_any_arguments(site: Site) -> None:
     @fuzz(1300)
+    @example(["retry", "987654321"], "")  # well-formed, and nothing matches
     @given(arguments, stdin)
     def check(given_arguments: list[str], piped: str) -> None:
         site.call(given_arguments, piped)

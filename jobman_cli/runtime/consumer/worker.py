@@ -34,15 +34,17 @@ from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.release import release_all
 from jobman_cli.store.lifecycle.workers import is_live, register, stop
+from jobman_cli.store.queries import is_claimable
 
 logger = logging.getLogger("jobman.worker")
 
 #: Huey compares this with a task's eta; a job that is claimed has none.
 _NOW = datetime.datetime(2000, 1, 1)
 
-
 #: Seconds between two looks at the switches while everything is paused.
 PAUSED = 0.25
+#: Seconds until the next look at a line that is not empty and gives nothing, before an end.
+UNDERWAY = 0.02
 
 
 class PlannedEnd(Exception):
@@ -175,8 +177,11 @@ class JobWorker(Worker):
         """Bring what is due or was not pushed to its line; True when there was something."""
         try:
             moved = promote(self._parts) + push_pending(self._parts)
-            # What somebody else has promoted or written may be on its way to the line.
+            # What somebody else has promoted or written may be on its way to the line ...
             moved = moved or push_overtaken(self._parts, underway=0)
+            # ... or in a transaction that is not at its end.
+            if not moved and (moved := self._parts.database.read(is_claimable, self._open)):
+                self.stop_flag.wait(UNDERWAY)
         except (StoreUnavailable, QueueUnavailable):
             return True  # not empty: unknown
         if moved:

@@ -21,6 +21,7 @@ from jobman_cli.core.alerts import AlertKind
 from jobman_cli.operations.metrics import queue_states
 from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.reconcile import Rebuilt
+from jobman_cli.operations.schedule import Entry, Settled, late_entries
 from jobman_cli.operations.supervision import overview
 from jobman_cli.store.lifecycle.alerts import (
     AlertState,
@@ -108,6 +109,7 @@ def watch_over(parts: Parts) -> int:
     """
     _look_at_queues(parts)
     _look_at_supervisors(parts)
+    _look_at_schedule(parts)
     told = _tell_events(parts, AlertKind.JOB_FAILED, _describe_failures)
     told += _tell_events(parts, AlertKind.WORKER_DIED, _describe_deaths)
     parts.database.run(clear_expired)
@@ -172,6 +174,26 @@ def note_rebuilt(parts: Parts, rebuilt: Rebuilt | None) -> None:
         message = f"the queue was lost or replaced; {rebuilt.pushed:,} queued rows were pushed again"
         details = {"value": rebuilt.pushed, "threshold": DRIFT}
         raise_alert(parts, AlertKind.QUEUE_DRIFT, AlertKind.QUEUE_DRIFT, message, details)
+
+
+def note_settled(parts: Parts, entry: Entry, settled: Settled) -> None:
+    """Raise an alert when an entry's time was left out, and end it when one is fired."""
+    key = f"{AlertKind.SCHEDULE_MISSED}:{entry.name}"
+    if settled.left_out is not None:
+        time = settled.left_out.isoformat(timespec="seconds")
+        message = f"schedule {entry.name!r}: the time {time} was missed and is left out"
+        details = {"schedule": entry.name, "runs": entry.what, "time": time}
+        raise_alert(parts, AlertKind.SCHEDULE_MISSED, key, message, details, lasts=None)
+    elif settled.fired:
+        clear_alert(parts, key)
+
+
+def _look_at_schedule(parts: Parts) -> None:
+    for entry, due in late_entries(parts):
+        key, time = f"{AlertKind.SCHEDULE_MISSED}:{entry.name}", due.isoformat(timespec="seconds")
+        message = f"schedule {entry.name!r} was due at {time} and no supervisor has fired it"
+        details = {"schedule": entry.name, "runs": entry.what, "time": time}
+        raise_alert(parts, AlertKind.SCHEDULE_MISSED, key, message, details)
 
 
 def _look_at_queues(parts: Parts) -> None:

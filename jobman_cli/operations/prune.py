@@ -16,7 +16,7 @@ from jobman_cli.store.lifecycle.prune import Mark, count_old, prune_batch
 from jobman_cli.store.queries import database_now
 
 #: Seconds that one transaction aims at; none may reach 0.2.
-AIM = 0.04
+AIM = 0.025
 FEWEST, MOST = 100, 10_000
 
 

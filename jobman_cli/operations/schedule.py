@@ -40,7 +40,7 @@ from jobman_cli.store.lifecycle.schedules import (
     settle,
 )
 from jobman_cli.store.queries import database_now
-from jobman_cli.store.queries_schedule import LastFire, last_fires, paused_entries
+from jobman_cli.store.queries_schedule import LastFire, entry_marks, last_fires, paused_entries
 from jobman_cli.store.tables import Job
 
 logger = logging.getLogger("jobman.schedule")
@@ -98,6 +98,21 @@ class Look:
     paused: bool
     last: LastFire | None
     fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a look at one entry's times came to.
+
+    Attributes:
+        until: Every time up to this moment is settled.
+        fired: How many times were fired.
+        left_out: The latest time that was missed and is not caught up.
+    """
+
+    until: datetime
+    fired: int = 0
+    left_out: datetime | None = None
 
 
 def entries_of(settings: Settings) -> dict[str, Entry]:
@@ -173,22 +188,22 @@ def adopt(parts: Parts | Records, entries: Mapping[str, Entry]) -> dict[str, Mar
 
 def fire_due(
     parts: Parts, entry: Entry, new: tuple[NewJob, str] | None, clock: Clock = database_now
-) -> datetime | None:
+) -> Settled | None:
     """Fire what is due of one entry.
 
     Args:
         new: What ``check_entry`` returned.
 
     Returns:
-        The moment up to which all is settled; None when somebody else is at it.
+        None when somebody else is at it.
 
     Raises:
         StoreUnavailable: when the database is away; nothing was fired, or all of it.
     """
-    now, rows = parts.database.run(_fire_due, entry, new, clock)
+    settled, rows = parts.database.run(_fire_due, entry, new, clock)
     if rows:
         push(parts, rows)
-    return now
+    return settled
 
 
 def fire_job_now(parts: Parts, entry: Entry) -> Job:
@@ -221,6 +236,25 @@ def resume(parts: Parts | Records, entry: Entry) -> bool:
         False when it is not paused.
     """
     return parts.database.run(continue_entry, entry.name)
+
+
+def late_entries(parts: Parts) -> list[tuple[Entry, datetime]]:
+    """Entries with a time that nobody has fired for ``LATE`` seconds, and that time.
+
+    An entry that is paused, or whose times another host knows otherwise, is not late.
+    """
+    entries = entries_of(parts.settings)
+    if not entries:
+        return []
+    latest = parts.database.read(database_now) - timedelta(seconds=LATE)
+    late = []
+    for name, times, mark in parts.database.read(entry_marks, list(entries)):
+        entry = entries[name]
+        if not (entry.paused or mark.paused) and times == entry.clock:
+            due = next(entry.times.after(mark.settled_until), None)
+            if due is not None and due < latest:
+                late.append((entry, due))
+    return late
 
 
 def look(parts: Parts, number: int = 5) -> list[Look]:
@@ -259,7 +293,7 @@ def _entry(given: Mapping[str, Any]) -> Entry:
 
 def _fire_due(
     connection: Any, dialect: Dialect, entry: Entry, new: tuple[NewJob, str] | None, clock: Clock
-) -> tuple[datetime | None, list[InLine]]:
+) -> tuple[Settled | None, list[InLine]]:
     mark = lock_entry(connection, dialect, entry.name)
     if mark is None:
         return None, []
@@ -270,13 +304,14 @@ def _fire_due(
     if not due:
         if mark.settled_until > now:  # the clock was put back
             settle(connection, dialect, entry.name, now)
-        return now, []
+        return Settled(now), []
     rows = []
-    if not (entry.paused or mark.paused):
-        for time in _chosen(entry, due, now):
-            rows += _fire(connection, dialect, entry, new, time)
+    paused = entry.paused or mark.paused
+    chosen = [] if paused else _chosen(entry, due, now)
+    for time in chosen:
+        rows += _fire(connection, dialect, entry, new, time)
     settle(connection, dialect, entry.name, due[0])
-    return now, rows
+    return Settled(now, len(chosen), None if chosen or paused else due[0]), rows
 
 
 def _since(settled_until: datetime, now: datetime) -> datetime:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from jobman_cli.errors import JobmanError
+from jobman_cli.operations.alerts import note_settled
 from jobman_cli.operations.housekeeping import Housekeeper
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.schedule import Clock, Entry, adopt, check_entry, entries_of, fire_due
@@ -51,11 +52,13 @@ class Timetable:
         self, parts: Parts, clock: Clock = database_now, steady: Callable[[], float] = boot_clock
     ) -> None:
         self._parts, self._clock, self._steady = parts, clock, steady
+        self._known = entries_of(parts.settings)
         self._entries: dict[str, Entry] = {}
         self._jobs: dict[str, tuple[NewJob, str] | None] = {}
         self._next: dict[str, datetime] = {}
+        self._begun = False
         self._read, self._read_at = datetime.min.replace(tzinfo=UTC), float("-inf")
-        for name, entry in entries_of(parts.settings).items():
+        for name, entry in self._known.items():
             try:
                 self._jobs[name] = check_entry(parts.settings, parts.registry, entry)
             except JobmanError as error:
@@ -71,14 +74,14 @@ class Timetable:
         Raises:
             StoreUnavailable: when the database is away; what is due is fired when it is back.
         """
-        if not self._entries:
+        if not self._known:
             return
         eager = self._fire_round()
         self.housekeeper.run_once(eager)
 
     def _fire_round(self) -> bool:
         """Fire what is due; True when an operation was among it."""
-        if not self._next:
+        if not self._begun:
             self._begin()
         now = self._now()
         due = [name for name, moment in self._next.items() if moment <= now]
@@ -88,19 +91,23 @@ class Timetable:
             entry = self._entries[name]
             settled = fire_due(self._parts, entry, self._jobs[name], self._clock)
             if settled is not None:
-                self._next[name] = _first(entry, settled)
+                self._next[name] = _first(entry, settled.until)
                 eager = eager or entry.operation is not None
+                note_settled(self._parts, entry, settled)
             if self._steady() > until:
                 break
         return eager
 
     def _begin(self) -> None:
         """Learn how far the entries have come."""
-        marks = adopt(self._parts, self._entries)
+        marks = adopt(
+            self._parts, self._known
+        )  # those that cannot be fired here as well: somebody may miss them
         now = self._ask()
         self._next = {
             name: _first(entry, min(marks[name].settled_until, now)) for name, entry in self._entries.items()
         }
+        self._begun = True
 
     def _now(self) -> datetime:
         """The database's clock, as far as it is known here."""

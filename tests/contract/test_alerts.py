@@ -22,15 +22,18 @@ from jobman_cli.operations.alerts import (
     clear_alert,
     note_overtaken,
     note_rebuilt,
+    note_settled,
     raise_alert,
     tell,
     watch_over,
 )
 from jobman_cli.operations.reconcile import Rebuilt
+from jobman_cli.operations.schedule import Settled, adopt, entries_of, pause
 from jobman_cli.runtime.maintenance import sweeps
+from jobman_cli.runtime.timetable import Timetable
 from jobman_cli.store.database import Database
 from jobman_cli.store.queries import database_now
-from jobman_cli.store.tables import ALERTS, FAILED_JOBS, JOBS, QUEUES, WORKERS
+from jobman_cli.store.tables import ALERTS, FAILED_JOBS, JOBS, QUEUES, SCHEDULE_ENTRIES, WORKERS
 
 
 class Watched(Rig):
@@ -351,6 +354,65 @@ def test_drift(watched: Watched) -> None:
     tell(watched.parts)
     assert "1,000 queued rows" in watched.told[0]["message"]
     assert watched.heard() == [("queue-drift", "begun")]
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    return {"name": "tick", "every": 60.0, "timezone": "UTC", "job": "hello", **more}
+
+
+def put_back(watched: Watched, minutes: float) -> None:
+    """Let the schedule have been looked at for the last time so long ago."""
+    with watched.store.transaction() as connection:
+        since = watched.now() - timedelta(minutes=minutes)
+        connection.execute(SCHEDULE_ENTRIES.update().values(settled_until=since))
+
+
+def test_a_schedule_that_nobody_fires(store: Database, tmp_path: Path) -> None:
+    """One that no process can fire, too: its job type is not there."""
+    watched = Watched(store, tmp_path, schedule=[entry(job="nobodys")])
+    Timetable(watched.parts).run_once()
+    watch_over(watched.parts)
+    assert watched.heard() == []
+    put_back(watched, 4)
+    watch_over(watched.parts)
+    (told,) = watched.told
+    assert told["details"]["schedule"] == "tick" and "no supervisor has fired it" in told["message"]
+    assert watched.heard() == [("schedule-missed:tick", "begun")]
+    repaired = Watched(store, tmp_path, schedule=[entry()])
+    Timetable(repaired.parts).run_once()
+    with store.reading() as connection:
+        assert [row.type for row in connection.execute(select(JOBS.c.type))] == ["hello"], "it is caught up"
+    watch_over(repaired.parts)
+    assert repaired.heard() == [("schedule-missed:tick", "over")]
+    watched.close()
+    repaired.close()
+
+
+def test_a_time_that_is_left_out(store: Database, tmp_path: Path) -> None:
+    watched = Watched(store, tmp_path, schedule=[entry(catch_up="none", every=1000 * 86400.0)])
+    table = Timetable(watched.parts)
+    adopt(watched.parts, entries_of(watched.parts.settings))
+    put_back(watched, minutes=1000 * 1440)
+    table.run_once()
+    watch_over(watched.parts)
+    assert watched.heard() == [("schedule-missed:tick", "begun")]
+    watched.age(3600)
+    watch_over(watched.parts)
+    assert watched.heard() == [], "it goes on until the entry runs"
+    note_settled(watched.parts, entries_of(watched.parts.settings)["tick"], Settled(watched.now(), 1))
+    watch_over(watched.parts)
+    assert watched.heard() == [("schedule-missed:tick", "over")]
+    watched.close()
+
+
+def test_a_schedule_that_is_paused_is_not_missed(store: Database, tmp_path: Path) -> None:
+    watched = Watched(store, tmp_path, schedule=[entry()])
+    found = entries_of(watched.parts.settings)["tick"]
+    pause(watched.parts, found)
+    put_back(watched, 4)
+    watch_over(watched.parts)
+    assert watched.heard() == []
+    watched.close()
 
 
 def test_kinds_that_are_off(store: Database, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from jobman_cli.operations.chores import Chore, check_chore
 from jobman_cli.operations.housekeeping import Housekeeper, claim, perform, perform_now
 from jobman_cli.operations.schedule import (
     MOST,
+    Settled,
     adopt,
     check_schedule,
     entries_of,
@@ -184,10 +185,10 @@ class TestFiring:
         clock.move(minutes=1)
         entry = entries_of(rig.parts.settings)["tick"]
         new = operation.check_entry(rig.parts.settings, rig.parts.registry, entry)
-        assert fire_due(rig.parts, entry, new, clock) == clock.now
+        assert fire_due(rig.parts, entry, new, clock) == Settled(clock.now, 1)
         with store.transaction() as connection:
             connection.execute(SCHEDULE_ENTRIES.update().values(settled_until=BEGIN))
-        assert fire_due(rig.parts, entry, new, clock) == clock.now
+        assert fire_due(rig.parts, entry, new, clock) == Settled(clock.now, 1)
         assert len(fires(store)) == len(jobs(store)) == 1
 
     @pytest.mark.parametrize("store", ["postgresql", "mariadb"], indirect=True)

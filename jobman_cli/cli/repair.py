@@ -223,7 +223,7 @@ def prune(
 
     Their attempts and failed jobs go too. It is the only command that deletes jobs, and does not ask, so that
     cron can run it. Unfinished jobs are kept, and counted. To keep jobs from running, see `clear`; to empty
-    the list of failed jobs only, see `flush`.
+    the list of failed jobs only, see `flush`; to end stray processes, see `purge`.
     """
     if include_unfinished and not (yes or dry_run):
         raise UsageError("--include-unfinished needs --yes", hint="Look with --dry-run first.")

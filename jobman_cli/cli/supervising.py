@@ -215,7 +215,9 @@ def purge(
 ) -> None:
     """End processes here that nobody looks after; asks first.
 
-    Only what is proven by its row, pid and start time to be ours, and whose supervisor or master is gone.
+    Only what is proven by its row, pid and start time to be ours, and whose supervisor or master is gone. It
+    touches no jobs' rows: what an ended process ran is rescued by itself. To empty a queue, see `clear`; to
+    delete old jobs, see `prune`.
     """
     signum = _signal(name)
     jobman = jobman_of(ctx)

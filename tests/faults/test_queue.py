@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
+import redis
 from processes import wait_until
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from scene import Scene, pick
 from servers import RedisServer
 
@@ -66,7 +71,39 @@ def old_dump(server: RedisServer) -> None:
             client.restore(key, 0, value, replace=True)
 
 
-FAULTS = [kill, kill_for_a_while, freeze, flush, fill, read_only, old_dump]
+def load(server: RedisServer) -> None:
+    """It comes back with a dump that takes two seconds to read, and says ``-LOADING`` until then."""
+    with server.client() as client:
+        client.mset({f"ballast:{number}": "x" * 1024 for number in range(400)})
+        client.save()
+    dump = server.directory / "dump.rdb"
+    server.kill()
+    server.options = ["--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"]
+    seen: list[bool] = []
+    watch = threading.Thread(
+        target=lambda: seen.append(wait_until(lambda: says_loading(server), 5, "-LOADING"))
+    )
+    watch.start()  # not the other way round: a server ends with the thread that started it
+    server.start()
+    watch.join()
+    server.options = []
+    dump.unlink()
+    assert seen == [True]
+    with server.client() as client:
+        client.delete(*client.keys("ballast:*"))
+
+
+def says_loading(server: RedisServer) -> bool:
+    impatient = redis.Redis.from_url(server.url, retry=Retry(NoBackoff(), 0), socket_timeout=1)
+    with impatient as client, suppress(redis.ConnectionError):
+        try:
+            client.ping()
+        except redis.BusyLoadingError:
+            return True
+    return False
+
+
+FAULTS = [kill, kill_for_a_while, freeze, flush, fill, read_only, old_dump, load]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

@@ -37,7 +37,13 @@ class Fleet:
         self.project.configure(supervisors={"default": {"cooldown": 0.5, **block}})
 
     def environment(self, host: str | None = None) -> dict[str, str | None]:
-        return {"PYTHONPATH": f"{self.project.path / 'site'}:{ROOT}", "TEST_HOST": host}
+        """For a process on a host of that name, with a state directory of its own."""
+        own: dict[str, str | None] = {}
+        if host is not None:
+            state = self.project.path / f"state-{host}"
+            state.mkdir(exist_ok=True)
+            own = {"XDG_RUNTIME_DIR": str(state), "TMPDIR": str(state)}
+        return {"PYTHONPATH": f"{self.project.path / 'site'}:{ROOT}", "TEST_HOST": host, **own}
 
     def supervise(self, *options: str, host: str | None = None, supervisors: int = 1) -> JobmanProcess:
         """A master whose supervisors have registered and whose workers are there."""

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from jobman_cli.hooks.registry import Registry
     from jobman_cli.settings import Settings
 
-#: Flags that are spelt otherwise than the setting they give.
-_FLAGS = {"--queue": "--queue-url"}
-
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
 )
@@ -110,8 +107,7 @@ def _listed(settings: Settings) -> list[dict[str, Any]]:
     shown = []
     for each in list_settings(settings):
         value = redact(each.value, settings.redact) if each.setting == "schedule" else each.value
-        origin = _FLAGS.get(each.origin, each.origin)
-        shown.append({"setting": each.setting, "value": value, "origin": origin})
+        shown.append({"setting": each.setting, "value": value, "origin": each.origin})
     return shown
 
 

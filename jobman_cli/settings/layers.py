@@ -16,6 +16,9 @@ CONFIG = "JOBMAN_CONFIG"
 #: Read by other parts of Jobman or by its tests, never settings.
 FOREIGN = ("JOBMAN_TEST_", "JOBMAN_BENCH_", "JOBMAN_FAILPOINT", "JOBMAN_DASHBOARD_")
 
+#: Flags that are spelt otherwise than the setting they give: `--queue` names one queue.
+_FLAGS = {"queue": "--queue-url"}
+
 
 def merge(low: Node, high: Node) -> Node:
     """Lay one layer over another: mappings key by key, anything else is replaced."""
@@ -121,8 +124,8 @@ def flags_layer(overrides: Mapping[str, Any], problems: Problems) -> Node:
     layer = Node({}, Where("flags"))
     for name, value in overrides.items():
         if value is not None:
-            where = Where("--" + str(name).replace("_", "-"))
-            layer.value[str(name)] = _node(value, where, str(name), problems, 0)
+            where = Where(_FLAGS.get(name, "--" + name.replace("_", "-")))
+            layer.value[name] = _node(value, where, name, problems, 0)
     return layer
 
 

@@ -120,7 +120,7 @@ class TestPlaces:
         assert (loaded.queue, loaded.lease, loaded.grace, loaded.sweep) == ("redis://flag", 32.0, 1.0, 1.0)
         origins = {name: loaded.origins[name] for name in ("queue", "lease", "grace", "sweep")}
         assert origins == {
-            "queue": "--queue",
+            "queue": "--queue-url",
             "lease": "environment JOBMAN_LEASE",
             "grace": "config/jobman.yaml:3",
             "sweep": "default",

@@ -21,7 +21,7 @@ from jobman_cli.core.alerts import AlertKind
 from jobman_cli.operations.metrics import queue_states
 from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.reconcile import Rebuilt
-from jobman_cli.operations.schedule import Entry, Settled, late_entries
+from jobman_cli.operations.schedule import LATE, Entry, Settled, entries_of
 from jobman_cli.operations.supervision import overview
 from jobman_cli.store.lifecycle.alerts import (
     AlertState,
@@ -38,6 +38,7 @@ from jobman_cli.store.lifecycle.alerts import (
 )
 from jobman_cli.store.queries import database_now
 from jobman_cli.store.queries_metrics import open_alerts
+from jobman_cli.store.queries_schedule import entry_marks
 from jobman_cli.store.tables import Alert
 
 logger = logging.getLogger("jobman.alerts")
@@ -188,8 +189,27 @@ def note_settled(parts: Parts, entry: Entry, settled: Settled) -> None:
         clear_alert(parts, key)
 
 
+def _late_entries(parts: Parts) -> list[tuple[Entry, datetime]]:
+    """Entries with a time that nobody has fired for ``LATE`` seconds, and that time.
+
+    An entry that is paused, or whose times another host knows otherwise, is not late.
+    """
+    entries = entries_of(parts.settings)
+    if not entries:
+        return []
+    latest = parts.database.read(database_now) - timedelta(seconds=LATE)
+    late = []
+    for name, times, mark in parts.database.read(entry_marks, list(entries)):
+        entry = entries[name]
+        if not (entry.paused or mark.paused) and times == entry.clock:
+            due = next(entry.times.after(mark.settled_until), None)
+            if due is not None and due < latest:
+                late.append((entry, due))
+    return late
+
+
 def _look_at_schedule(parts: Parts) -> None:
-    for entry, due in late_entries(parts):
+    for entry, due in _late_entries(parts):
         key, time = f"{AlertKind.SCHEDULE_MISSED}:{entry.name}", due.isoformat(timespec="seconds")
         message = f"schedule {entry.name!r} was due at {time} and no supervisor has fired it"
         details = {"schedule": entry.name, "runs": entry.what, "time": time}

@@ -40,7 +40,7 @@ from jobman_cli.store.lifecycle.schedules import (
     settle,
 )
 from jobman_cli.store.queries import database_now
-from jobman_cli.store.queries_schedule import LastFire, entry_marks, last_fires, paused_entries
+from jobman_cli.store.queries_schedule import LastFire, last_fires, paused_entries
 from jobman_cli.store.tables import Job
 
 logger = logging.getLogger("jobman.schedule")
@@ -236,25 +236,6 @@ def resume(parts: Parts | Records, entry: Entry) -> bool:
         False when it is not paused.
     """
     return parts.database.run(continue_entry, entry.name)
-
-
-def late_entries(parts: Parts) -> list[tuple[Entry, datetime]]:
-    """Entries with a time that nobody has fired for ``LATE`` seconds, and that time.
-
-    An entry that is paused, or whose times another host knows otherwise, is not late.
-    """
-    entries = entries_of(parts.settings)
-    if not entries:
-        return []
-    latest = parts.database.read(database_now) - timedelta(seconds=LATE)
-    late = []
-    for name, times, mark in parts.database.read(entry_marks, list(entries)):
-        entry = entries[name]
-        if not (entry.paused or mark.paused) and times == entry.clock:
-            due = next(entry.times.after(mark.settled_until), None)
-            if due is not None and due < latest:
-                late.append((entry, due))
-    return late
 
 
 def look(parts: Parts, number: int = 5) -> list[Look]:

@@ -512,6 +512,7 @@ class TestEnvironment:
         project.load(
             JOBMAN_TEST_POSTGRES="x",
             JOBMAN_BENCH_N="1",
+            JOBMAN_FAULT_PROFILE="long",
             JOBMAN_FAILPOINT="a",
             JOBMAN_DASHBOARD_PASSWORD="x",
             JOBMANX="1",

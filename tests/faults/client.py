@@ -27,7 +27,7 @@ def main() -> None:
         try:
             jobman.parts  # noqa: B018 - asks the database for its tables
         except StoreUnavailable:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two questions: the predicate is the answer
         else:
             break
     jobman.parts.registry.find(job_type).check()  # what a first dispatch imports and builds is not measured

@@ -36,7 +36,7 @@ def test_a_silent_worker_is_judged_after_a_lease_of_watching(make_scene: Any) ->
     victim = lost if lost.pid == holder else alive
     for each in scene.supervisors:
         each.freeze() if each is victim else each.kill()
-    time.sleep(4)
+    time.sleep(4)  # longer than its lease of 3 s: silent long enough, and yet nobody has watched for a lease
     scene.run("rescue", "--no-wait")
     assert scene.row(job).status == "running"
     done = json.loads(scene.run("rescue", "--json").stdout)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fleet import Fleet
 from processes import JobmanProcess
 from project import Project
 
@@ -22,3 +23,9 @@ def project(
     project = Project(tmp_path, database, queue, start_jobman)
     yield project
     project.close()
+
+
+@pytest.fixture
+def fleet(project: Project, start_jobman: Callable[..., JobmanProcess]) -> Fleet:
+    """Masters and supervisors of that project."""
+    return Fleet(project, start_jobman)

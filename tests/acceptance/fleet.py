@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from processes import ROOT, JobmanProcess, is_gone, wait_until
 from project import Project
 
 from jobman_cli.operations.supervision import Overview, overview
 from jobman_cli.store.tables import Supervisor
+
+#: For tests of one combination only.
+EMBEDDED = pytest.mark.parametrize("project", ["sqlite-database"], indirect=True)
+SERVERS = pytest.mark.parametrize("project", ["postgresql-redis"], indirect=True)
 
 #: Read by Python at its start: a host of any name, without the rights to give the machine one.
 HOSTNAME = """

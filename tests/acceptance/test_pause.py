@@ -13,22 +13,12 @@ import time
 from dataclasses import replace
 
 import psutil
-import pytest
-from fleet import Fleet, begun
+from fleet import EMBEDDED, SERVERS, Fleet, begun
 from processes import ROOT, wait_until
-from project import Project
 
 from jobman_cli.runtime.identity import identify, new_uuid, start_time
 from jobman_cli.store.lifecycle.supervisors import Charge, register_supervisor
 from jobman_cli.store.lifecycle.workers import register
-
-EMBEDDED = pytest.mark.parametrize("project", ["sqlite-database"], indirect=True)
-SERVERS = pytest.mark.parametrize("project", ["postgresql-redis"], indirect=True)
-
-
-@pytest.fixture
-def fleet(project: Project, start_jobman) -> Fleet:
-    return Fleet(project, start_jobman)
 
 
 def documented(heading: str) -> list[str]:

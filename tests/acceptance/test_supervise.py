@@ -9,17 +9,9 @@ import time
 
 import psutil
 import pytest
-from fleet import Fleet, begun, until_gone
+from fleet import EMBEDDED, SERVERS, Fleet, begun, until_gone
 from processes import ROOT, JobmanProcess, run_jobman, wait_until
 from project import Project
-
-EMBEDDED = pytest.mark.parametrize("project", ["sqlite-database"], indirect=True)
-SERVERS = pytest.mark.parametrize("project", ["postgresql-redis"], indirect=True)
-
-
-@pytest.fixture
-def fleet(project: Project, start_jobman) -> Fleet:
-    return Fleet(project, start_jobman)
 
 
 def decisions(master: JobmanProcess) -> list[int]:

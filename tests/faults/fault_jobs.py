@@ -87,11 +87,18 @@ def flaky(ctx: Context) -> None:
 
 @job("subprocesses", timeout=None)
 def subprocesses(file: str) -> None:
-    """Notes which signals a subprocess of the job ignores, and what a pool of its own has reckoned."""
+    """Notes which signals a subprocess of the job ignores, what a pool reckons, and how a fork takes TERM."""
     status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout
     ignored = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        Path(file).write_text(f"{ignored} {pool.map(square, [7])[0]}")
+    fork = multiprocessing.get_context("fork")
+    with fork.Pool(1) as pool:
+        reckoned = pool.map(square, [7])[0]
+    sleeper = fork.Process(target=time.sleep, args=(3600,))
+    sleeper.start()
+    sleeper.terminate()
+    sleeper.join(5)
+    Path(file).write_text(f"{ignored} {reckoned} {sleeper.exitcode}")
+    sleeper.kill()
 
 
 def square(number: int) -> int:

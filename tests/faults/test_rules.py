@@ -370,14 +370,16 @@ def test_a_pid_that_may_not_be_signalled_is_alive(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_jobs_own_subprocesses(make_scene: Any) -> None:
-    """They inherit no ignored TERM, and a job may use multiprocessing."""
+    """They inherit no ignored TERM and no answer of the worker's; a job may use multiprocessing."""
     scene: Scene = make_scene("sqlite-database")
     scene.supervisor()
     job = scene.dispatch("subprocesses", file=str(scene.path / "seen"))
     assert scene.until(job, "completed", "failed").status == "completed", scene.row(job).exception
-    ignored, pooled = (scene.path / "seen").read_text().split()
+    ignored, reckoned, end = (scene.path / "seen").read_text().split()
     assert not int(ignored, 16) & (1 << (signal.SIGTERM - 1) | 1 << (signal.SIGHUP - 1))
-    assert pooled == "49"
+    assert reckoned == "49"
+    assert end == str(-signal.SIGTERM)
+    assert scene.until(scene.dispatch("plain"), "completed").attempts == 1  # the worker was not stopped
 
 
 def test_lose_leaves_a_locked_row_to_the_other(store: Database) -> None:

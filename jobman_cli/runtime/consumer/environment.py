@@ -78,7 +78,8 @@ class JobProcessEnvironment(ProcessEnvironment):
     def init_child(self, process: Any) -> None:
         """Handlers that do next to nothing, never SIG_IGN: a job's own subprocesses would inherit that.
 
-        A worker hears from its supervisor by its flag. Only one whose supervisor is gone answers TERM.
+        A worker hears from its supervisor by its flag. Only one whose supervisor is gone answers TERM. A
+        job's own forks hear nothing of this: a pool ends them with TERM.
         """
         supervisor = os.getppid()
 
@@ -99,6 +100,7 @@ class JobProcessEnvironment(ProcessEnvironment):
         alarm = Alarm(gate)
         alarm.install()
         process.huey._timeout_handler = alarm
+        _let_forks_answer_signals()
 
     def interrupt_workers(self, procs: list[Any]) -> None:
         """Interrupt, and a second later kill each with what it started."""
@@ -129,6 +131,27 @@ class JobThreadEnvironment(ThreadEnvironment):
 
 def _nothing(_signum: int, _frame: object) -> None:
     pass
+
+
+def _let_forks_answer_signals() -> None:
+    """Give the forks of this process the usual answers.
+
+    The signals are held back meanwhile: one that came before the child's handlers are set would be lost.
+    """
+    held, mask = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM), threading.local()
+
+    def hold() -> None:
+        mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+
+    def let_go() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask.before)
+
+    def begin() -> None:
+        for signum in held:
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+        let_go()
+
+    os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=begin)
 
 
 def _die_with(parent: int) -> None:

@@ -27,9 +27,9 @@ FLOORS = {
     "operations": 4,
     "runtime": 5,
     "app": 6,
-    "cli": 7,
     "dashboard": 7,
     "testing": 7,
+    "cli": 8,
 }
 # These are above all floors: the public names, imported lazily, and `python -m jobman_cli`.
 EXEMPT = {PACKAGE, f"{PACKAGE}.__main__"}
@@ -43,7 +43,9 @@ PLACES = {
     "watchfiles": ("runtime.reloading",),
     "cronsim": ("core.cron",),
     **dict.fromkeys(("typer", "rich"), ("cli",)),
-    **dict.fromkeys(("starlette", "jinja2"), ("dashboard",)),
+    **dict.fromkeys(
+        ("starlette", "jinja2", "markupsafe", "uvicorn", "itsdangerous", "babel"), ("dashboard",)
+    ),
     **dict.fromkeys(("click", "pickle"), ()),
 }
 # A caller's own Session passes through dispatch: DESIGN, section 4.

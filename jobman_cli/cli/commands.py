@@ -81,6 +81,7 @@ SECTIONS: Mapping[str, Mapping[str, Command]] = {
         "plugins": Command(
             "plugins", "plugins", "List plugins and modules: loaded, broken, available, missing."
         ),
+        "dashboard": Command("dashboard", "dashboard", "Serve the dashboard until told to stop."),
         "purge": Command("supervising", "purge", "End processes here that nobody looks after; asks first."),
         "rescue": Command(
             "rescuing", "rescue", "Take jobs back from workers that are gone: one round by hand."

@@ -15,6 +15,7 @@ from typing import Any
 from jobman_cli.errors import JobmanError
 from jobman_cli.operations.alerts import EVERY, note_overtaken, note_rebuilt, watch_over
 from jobman_cli.operations.housekeeping import tidy as tidy_fires
+from jobman_cli.operations.journal import tidy_journal
 from jobman_cli.operations.line import promote, push_pending
 from jobman_cli.operations.metrics import thin_metrics
 from jobman_cli.operations.parts import Parts
@@ -62,6 +63,7 @@ def sweeps(parts: Parts) -> list[Sweep]:
         Sweep("rescue orphans", often, partial(rescue_orphans, parts)),
         Sweep("tidy worker rows", 3600.0, partial(tidy_workers, parts)),
         Sweep("tidy supervisor rows", 3600.0, partial(tidy_supervisors, parts)),
+        Sweep("tidy journals", 3600.0, partial(tidy_journal, parts)),
         Sweep("fire due schedules", min(often, 1.0), timetable.run_once, timetable.housekeeper.close),
         Sweep("tidy the schedule's rows", 3600.0, partial(tidy_fires, parts)),
         Sweep("thin metrics", 600.0, partial(thin_metrics, parts)),

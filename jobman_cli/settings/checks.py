@@ -68,6 +68,18 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret(Text):
+    """A text that is never shown, also when it is wrong."""
+
+    def check(self, node: Node, setting: str, problems: Problems) -> Any:
+        """Return the text as it is."""
+        if isinstance(node.value, str) and re.fullmatch(self.pattern, node.value):
+            return node.value
+        problems.add(node.where, setting, f"expected {self.what}")
+        return BAD
+
+
+@dataclass(frozen=True, slots=True)
 class Converted:
     """A text that ``convert`` completes; its ``ValueError`` is the fault. The text itself is never shown."""
 

@@ -13,6 +13,8 @@ from jobman_cli.settings.urls import mask_url
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 #: Settings that are shown as one value although they hold mappings.
 _WHOLE = ("schedule",)
+#: Settings that are never shown.
+_SECRET = ("dashboard.token", "dashboard.read_token", "dashboard.basic")
 
 
 class Listed(NamedTuple):
@@ -43,7 +45,8 @@ def list_settings(settings: Settings) -> list[Listed]:
 def _walk(setting: str, value: Any, origins: Mapping[str, str], above: str) -> Iterator[Listed]:
     """A mapping's members, each with its own origin; what nobody wrote inside one is a default."""
     if not isinstance(value, dict) or not value or setting in _WHOLE:
-        yield Listed(setting, value, origins.get(setting, above))
+        shown = "***" if value and setting in _SECRET else value
+        yield Listed(setting, shown, origins.get(setting, above))
         return
     for name, inner in value.items():
         yield from _walk(f"{setting}.{name}", inner, origins, "default")

@@ -32,6 +32,19 @@ SUPERVISOR_DEFAULTS: Mapping[str, Any] = {
 ALERT_DEFAULTS: Mapping[str, Any] = {"wait": {"default": 60.0}, "off": ()}
 
 
+#: How the dashboard is served where `dashboard` is silent. Without a credential only this host may come in.
+DASHBOARD_DEFAULTS: Mapping[str, Any] = {
+    "host": "127.0.0.1",
+    "port": 8787,
+    "prefix": "",
+    "hosts": (),
+    "read_only": False,
+    "token": None,
+    "read_token": None,
+    "basic": None,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class JobOverride:
     """What the configuration changes about one job type; ``None`` leaves the job type's own option.
@@ -71,6 +84,10 @@ def _default_alerts() -> Mapping[str, Any]:
     return {"wait": dict(ALERT_DEFAULTS["wait"]), "off": ()}
 
 
+def _default_dashboard() -> Mapping[str, Any]:
+    return dict(DASHBOARD_DEFAULTS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured; ``docs/reference/settings.md`` explains each one.
@@ -105,6 +122,7 @@ class Settings:
     environments: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     alerts: Mapping[str, Any] = field(default_factory=_default_alerts)
+    dashboard: Mapping[str, Any] = field(default_factory=_default_dashboard)
     plugin_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: tuple[Mapping[str, Any], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)

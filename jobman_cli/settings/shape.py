@@ -21,11 +21,18 @@ from jobman_cli.settings.checks import (
     MapOf,
     Number,
     Record,
+    Secret,
     Text,
     or_null,
 )
 from jobman_cli.settings.document import Node
-from jobman_cli.settings.model import ALERT_DEFAULTS, NO_LIMIT, SUPERVISOR_DEFAULTS, JobOverride
+from jobman_cli.settings.model import (
+    ALERT_DEFAULTS,
+    DASHBOARD_DEFAULTS,
+    NO_LIMIT,
+    SUPERVISOR_DEFAULTS,
+    JobOverride,
+)
 from jobman_cli.settings.problems import Problems, quoted
 from jobman_cli.settings.urls import database_url, queue_url
 
@@ -109,6 +116,28 @@ _ALERTS = Record(
     },
     _alerts,
     "option of alerts",
+)
+
+
+def _dashboard(values: dict[str, Any], *_: Any) -> dict[str, Any]:
+    return {**DASHBOARD_DEFAULTS, **values}
+
+
+_TOKEN = Secret(r"[!-~]{12,200}", "a token: 12 to 200 letters, digits or signs without spaces")
+_HOST = Text(r"[A-Za-z0-9_.:-]{1,253}", "a host's name or address, without a port")
+_DASHBOARD = Record(
+    {
+        "host": _HOST,
+        "port": Number(0, 65_535, whole=True),
+        "prefix": Text(r"(?:/[A-Za-z0-9_.~-]+)*", "a path such as /ops/jobs, without a slash at its end"),
+        "hosts": ListOf(_HOST, "[jobs.example.com]", unique=str),
+        "read_only": Flag(),
+        "token": _TOKEN,
+        "read_token": _TOKEN,
+        "basic": Secret(r"[^:\s]{1,100}:\S{8,200}", "user:password, the password of at least 8 signs"),
+    },
+    _dashboard,
+    "option of the dashboard",
 )
 
 
@@ -246,6 +275,7 @@ def settings_shape(root: Path) -> Record:
             "environments": MapOf(ENVIRONMENT, _PARTIAL_SUPERVISORS),
             "defaults": _PARTIAL_SUPERVISORS,
             "alerts": _ALERTS,
+            "dashboard": _DASHBOARD,
             "plugin_options": MapOf(PLUGIN, JsonObject()),
             "schedule": ListOf(_Entry(), "[{name: …, every: 60, operation: …}]", unique=lambda e: e["name"]),
         }

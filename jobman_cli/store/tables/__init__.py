@@ -20,6 +20,7 @@ from jobman_cli.store.tables.columns import (
     as_utc,
 )
 from jobman_cli.store.tables.jobs import Attempt, FailedJob, Job
+from jobman_cli.store.tables.journal import Audit, Reconciliation
 from jobman_cli.store.tables.metrics import Alert, Metric, MonitoredTag
 from jobman_cli.store.tables.schedule import ScheduleEntry, ScheduleFire
 from jobman_cli.store.tables.workers import Queue, Supervisor, Worker
@@ -27,6 +28,7 @@ from jobman_cli.store.tables.workers import Queue, Supervisor, Worker
 __all__ = [
     "ALERTS",
     "ATTEMPTS",
+    "AUDIT",
     "BIGINT",
     "DOCUMENT",
     "DUE",
@@ -38,6 +40,7 @@ __all__ = [
     "MONITORED_TAGS",
     "NAME",
     "QUEUES",
+    "RECONCILIATIONS",
     "RUNNING",
     "SCHEDULE_ENTRIES",
     "SCHEDULE_FIRES",
@@ -46,11 +49,13 @@ __all__ = [
     "WORKERS",
     "Alert",
     "Attempt",
+    "Audit",
     "FailedJob",
     "Job",
     "Metric",
     "MonitoredTag",
     "Queue",
+    "Reconciliation",
     "SQLModel",
     "ScheduleEntry",
     "ScheduleFire",
@@ -71,6 +76,8 @@ MONITORED_TAGS = SQLModel.metadata.tables["jobman_monitored_tags"]
 SCHEDULE_ENTRIES = SQLModel.metadata.tables["jobman_schedule_entries"]
 SCHEDULE_FIRES = SQLModel.metadata.tables["jobman_schedules"]
 SUPERVISORS = SQLModel.metadata.tables["jobman_supervisors"]
+AUDIT = SQLModel.metadata.tables["jobman_audit"]
+RECONCILIATIONS = SQLModel.metadata.tables["jobman_reconciliations"]
 
 #: Ours; an application may have tables of its own in the same metadata.
 TABLES = (
@@ -85,4 +92,6 @@ TABLES = (
     SCHEDULE_ENTRIES,
     SCHEDULE_FIRES,
     SUPERVISORS,
+    AUDIT,
+    RECONCILIATIONS,
 )

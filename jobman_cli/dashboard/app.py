@@ -1,0 +1,70 @@
+"""The ASGI application: its routes, and what stands in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from jobman_cli.app import Jobman
+from jobman_cli.dashboard import access, actions, entrance
+from jobman_cli.dashboard.desk import Desk
+from jobman_cli.dashboard.pages import MENU, missing, page_routes, trouble
+from jobman_cli.errors import JobmanError
+
+STATIC = Path(__file__).with_name("static")
+
+
+def create_app(
+    jobman: Jobman | None = None, *, read_only: bool | None = None, hosts: Sequence[str] = ()
+) -> Starlette:
+    """The dashboard as an ASGI application, to be served alone or mounted.
+
+    Args:
+        jobman: Whose jobs; None reads the configuration as the command line does.
+        read_only: Nobody can do anything but look; None leaves it to the configuration.
+        hosts: Names under which it may be reached, beside those of the configuration and this host's own.
+
+    Raises:
+        ConfigurationError: when the configuration is not valid.
+    """
+    jobman = jobman or Jobman.from_config()
+    desk = Desk(jobman, read_only=read_only, hosts=hosts)
+    routes: list[BaseRoute] = [
+        Route("/healthz", health),
+        *entrance.routes(),
+        *page_routes(),
+        *actions.routes(),
+        Mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static"),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(access.Guard, desk=desk)],
+        exception_handlers={404: missing, JobmanError: trouble, access.BodyTooLong: access.too_long},
+        lifespan=_lifespan,
+    )
+    app.state.desk = desk
+    app.state.menu = MENU
+    return app
+
+
+def health(request: Request) -> Response:
+    """For load balancers: 200 while the database answers, 503 otherwise."""
+    try:
+        request.app.state.desk.now()
+    except JobmanError as error:
+        return PlainTextResponse(f"{error.message.splitlines()[0]}\n", 503)
+    return PlainTextResponse("ok\n")
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    yield
+    app.state.desk.close()

@@ -1,0 +1,205 @@
+"""How pages are made: templates, languages, times, and addresses below the place where the app is mounted."""
+
+from __future__ import annotations
+
+import gettext
+import io
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from babel import Locale, negotiate_locale
+from babel.dates import format_datetime, format_timedelta
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from itsdangerous import BadSignature
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from jobman_cli import __version__
+
+HERE = Path(__file__).parent
+#: Languages by the tag that HTML and browsers use: the name people know them by.
+LANGUAGES: Mapping[str, str] = {"en": "English", "zh-TW": "繁體中文"}
+THEMES = ("auto", "light", "dark")
+
+
+def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
+    """A page in the visitor's language.
+
+    Args:
+        template: A file in ``templates``.
+        context: What it shows.
+    """
+    language = language_of(request)
+    message, bad = _said(request)
+    theme = request.cookies.get("jobman_theme", "auto")
+    page = _environment(language).get_template(template)
+    body = page.render(
+        {
+            "request": request,
+            "url": lambda path, **query: url(request, path, **query),
+            "here": here(request),
+            "path": local_path(request),
+            "visitor": getattr(request.state, "visitor", None),
+            "language": language,
+            "languages": LANGUAGES,
+            "theme": theme if theme in THEMES else "auto",
+            "themes": THEMES,
+            "menu": request.app.state.menu,
+            "desk": request.app.state.desk,
+            "message": message,
+            "message_is_bad": bad,
+            "version": __version__,
+            **context,
+        }
+    )
+    answer = HTMLResponse(body)
+    if message:
+        answer.delete_cookie("jobman_said", path=url(request, "/"))
+    return answer
+
+
+def url(request: Request, path: str, /, **query: Any) -> str:
+    """An address of this dashboard, wherever it is mounted; queries that are None or empty are left out."""
+    some = {name: value for name, value in query.items() if value not in (None, "")}
+    return f"{request.scope.get('root_path', '')}{path}" + (f"?{urlencode(some)}" if some else "")
+
+
+def local_path(request: Request) -> str:
+    """The path below the place where the dashboard is mounted."""
+    from jobman_cli.dashboard.access import local_path as of_scope
+
+    return of_scope(request.scope)
+
+
+def here(request: Request) -> str:
+    """This page's own path and query, to come back to."""
+    query = request.url.query
+    return local_path(request) + (f"?{query}" if query else "")
+
+
+def inside(request: Request, path: str) -> str:
+    """The address of a path that was sent to us, if it is one of this dashboard; else that of the overview.
+
+    >>> from types import SimpleNamespace
+    >>> inside(SimpleNamespace(scope={"root_path": "/ops"}), "//evil.example/")
+    '/ops/'
+    """
+    harmless = path.startswith("/") and path.isprintable() and not {"//", "/\\"} & {path[:2]}
+    return url(request, path if harmless and "\\" not in path else "/")
+
+
+def language_of(request: Request) -> str:
+    """The language that was chosen, else the best of those the browser asks for."""
+    chosen = request.cookies.get("jobman_language")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    wanted = [each.split(";")[0].strip() for each in request.headers.get("accept-language", "").split(",")]
+    wanted = ["zh-TW" if each.lower() in ("zh-hant", "zh-hk", "zh") else each for each in wanted if each]
+    found = negotiate_locale([each.replace("-", "_") for each in wanted], ["en", "zh_TW"])
+    return (found or "en").replace("_", "-")
+
+
+def text(message: str) -> str:
+    """A message as one that fits into a cookie."""
+    return message if len(message) <= 800 else message[:800] + "…"
+
+
+def _said(request: Request) -> tuple[str, bool]:
+    try:
+        signed = request.cookies.get("jobman_said", "")
+        message, bad = request.app.state.desk.signer.loads(signed, max_age=60, salt="said")
+    except (BadSignature, ValueError, TypeError):
+        return "", False
+    return str(message), bool(bad)
+
+
+@cache
+def _environment(language: str) -> Environment:
+    locale = Locale.parse(language, sep="-")
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    translations = _translations(language)
+    made.install_gettext_callables(  # type: ignore[attr-defined]  # the i18n extension adds it
+        translations.gettext, translations.ngettext, newstyle=True
+    )
+    made.filters |= {
+        "when": lambda moment: when(moment, locale),
+        "duration": duration,
+        "number": lambda value: "–" if value is None else format_decimal(value, locale=locale),
+        "share": lambda value: "–" if value is None else f"{value:.0%}",
+        "pretty": pretty,
+        "first_line": lambda value: (value or "").strip().partition("\n")[0],
+        "last_line": lambda value: ((value or "").strip().splitlines() or [""])[-1],
+    }
+    made.globals |= {"sparkline": sparkline}
+    return made
+
+
+@cache
+def _translations(language: str) -> gettext.NullTranslations:
+    source = HERE / "locale" / f"{language.replace('-', '_')}.po"
+    if not source.exists():
+        return gettext.NullTranslations()
+    compiled = io.BytesIO()
+    with source.open("rb") as file:
+        write_mo(compiled, read_po(file))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def when(moment: datetime | None, locale: Locale) -> Markup:
+    """A time, said relatively; the script adds the exact one in the viewer's own zone."""
+    if moment is None:
+        return Markup("–")
+    said = format_timedelta(moment - datetime.now(UTC), add_direction=True, locale=locale, format="short")
+    exact = format_datetime(moment, "yyyy-MM-dd HH:mm:ss 'UTC'", locale=locale, tzinfo=UTC)
+    iso = moment.isoformat(timespec="milliseconds")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact, said)
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time with one unit: ``12 ms``, ``1.2 s``, ``3 min``, ``2 h``, ``5 d``."""
+    if seconds is None:
+        return "–"
+    size = abs(seconds)
+    if size < 0.9995:
+        return f"{seconds * 1000:.3g} ms"
+    for below, unit, name in ((10, 1, "s"), (60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if size < below:
+            return f"{seconds / unit:.1f} {name}" if below == 10 else f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def pretty(value: Any) -> str:
+    """JSON for people."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def sparkline(values: Iterable[float | None], label: str, width: int = 120, height: int = 24) -> Markup:
+    """A small chart as SVG; the label says it for those who cannot see it."""
+    known = [value or 0.0 for value in values]
+    if not any(known):
+        return Markup("")
+    top, step = max(known), width / max(len(known) - 1, 1)
+    points = " ".join(
+        f"{at * step:.1f},{height - 1 - value / top * (height - 2):.1f}" for at, value in enumerate(known)
+    )
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
+        '<polyline points="{}"/></svg>'
+    ).format(width, height, width, height, label, points)

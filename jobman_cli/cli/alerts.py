@@ -10,9 +10,7 @@ from jobman_cli.cli import output, talk
 from jobman_cli.cli.output import Column
 from jobman_cli.cli.rows import moment_text
 from jobman_cli.cli.session import jobman_of
-
-#: Of an alert's row, what is shown as JSON.
-KEYS = ("key", "kind", "message", "count", "raised_at", "last_told_at", "details")
+from jobman_cli.operations.objects.measures import alert_object
 
 
 def alerts(
@@ -24,7 +22,7 @@ def alerts(
     """
     found = jobman_of(ctx).alerts()
     if as_json:
-        output.write_json([{key: getattr(alert, key) for key in KEYS} for alert in found])
+        output.write_json([alert_object(alert) for alert in found])
     elif not found:
         talk.say("there is no trouble")
     else:

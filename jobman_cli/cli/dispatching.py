@@ -9,8 +9,10 @@ import typer
 
 from jobman_cli.cli import completion, output, rows, talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
-from jobman_cli.cli.values import read_duration, read_object, read_objects
+from jobman_cli.core.values import read_duration, read_object, read_objects
 from jobman_cli.errors import UsageError
+from jobman_cli.operations.objects.jobs import job_object
+from jobman_cli.operations.objects.registered import type_object, whole_type_object
 
 if TYPE_CHECKING:
     from jobman_cli.core.jobtype import JobType
@@ -61,7 +63,7 @@ def dispatch(
             return
         job = jobman.dispatch(name, first, **options)
     if as_json:
-        output.write_json(rows.job_object(job, jobman.settings))
+        output.write_json(job_object(job, jobman.settings))
     else:
         output.write(talk.harmless(rows.summary(job)))
 
@@ -150,39 +152,14 @@ def types(
     )
 
 
-def type_object(job_type: JobType) -> dict[str, Any]:
-    """A job type as a JSON object."""
-    options = job_type.options
-    return {
-        "name": job_type.name,
-        "description": options.description,
-        "queue": options.queue,
-        "tries": options.tries,
-        "timeout": options.timeout,
-        "backoff": list(options.backoff),
-        "priority": options.priority,
-        "tags": list(options.tags),
-        "origin": job_type.origin,
-    }
-
-
 def _show_type(job_type: JobType, as_json: bool) -> None:
     import json
 
-    schema = job_type.json_schema()
-    parameters = [
-        {
-            "name": parameter.name,
-            "required": parameter.required,
-            "default": schema["properties"][parameter.name].get("default"),
-            "help": parameter.help,
-        }
-        for parameter in job_type.parameters
-    ]
-    shown = type_object(job_type)
+    shown = whole_type_object(job_type)
     if as_json:
-        output.write_json({**shown, "parameters": parameters, "schema": schema})
+        output.write_json(shown)
         return
+    schema, parameters = shown.pop("schema"), shown.pop("parameters")
     fields = [(key, str(value)) for key, value in shown.items() if value not in (None, [], "")]
     for parameter in parameters:
         default = "required" if parameter["required"] else f"default {json.dumps(parameter['default'])}"

@@ -12,6 +12,7 @@ from jobman_cli.cli.asking import ask, counted, first_ids, names, need_yes, show
 from jobman_cli.cli.progress import watched
 from jobman_cli.cli.session import jobman_of
 from jobman_cli.errors import EXIT_FAILED, InvalidOption, JobmanError, UsageError
+from jobman_cli.operations.objects.jobs import failed_object
 
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
@@ -62,13 +63,21 @@ def failed(
     options.checked(type=type, queue=queue, error=error)
     jobman = jobman_of(ctx)
     from jobman_cli.operations.failed import failed as look
+    from jobman_cli.operations.filters import failed_filter
 
-    wanted = options.failed_filter(
-        jobman, type=type, queue=queue, error=error, since=since, until=until, before=before
+    wanted = failed_filter(
+        jobman.records,
+        mark="--",
+        type=type,
+        queue=queue,
+        error=error,
+        since=since,
+        until=until,
+        before=before,
     )
     found = look(jobman.records, wanted, limit)
     if as_json:
-        output.write_json([rows.failed_object(each, jobman.settings) for each in found])
+        output.write_json([failed_object(each, jobman.settings) for each in found])
     elif not found:
         asked = any((type, queue, error, since, until, before))
         talk.say("there are no such failed jobs" if asked else "there are no failed jobs")
@@ -105,6 +114,7 @@ def retry(
         _check_names(ids)
     jobman = jobman_of(ctx)
     from jobman_cli.operations import failed as operation
+    from jobman_cli.operations.filters import failed_filter
     from jobman_cli.operations.selection import look_failed
 
     if not everything:
@@ -115,7 +125,7 @@ def retry(
         _tell_missing(missing)
         show_dry_run(_as_found(found), _ONE, _MANY, as_json)
         return
-    wanted = options.failed_filter(jobman, type=type, queue=queue)
+    wanted = failed_filter(jobman.records, type=type, queue=queue)
     if dry_run:
         show_dry_run(look_failed(jobman.records, wanted), _ONE, _MANY, as_json)
         return
@@ -181,9 +191,10 @@ def _drop_all(
         need_yes(yes, name)
     jobman = jobman_of(ctx)
     from jobman_cli.operations import failed as operation
+    from jobman_cli.operations.filters import failed_filter
     from jobman_cli.operations.selection import look_failed
 
-    wanted = options.failed_filter(jobman)
+    wanted = failed_filter(jobman.records)
     if hours is not None:
         wanted = operation.older_than(jobman.records, wanted, hours)
     if dry_run:

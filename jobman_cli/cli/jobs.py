@@ -12,9 +12,10 @@ from jobman_cli.cli import options, output, rows, talk
 from jobman_cli.cli.asking import names
 from jobman_cli.cli.options import AsJson, JobId, JobIds
 from jobman_cli.cli.session import jobman_of
-from jobman_cli.cli.values import read_duration
 from jobman_cli.core.states import FINAL, Status
+from jobman_cli.core.values import read_duration
 from jobman_cli.errors import EXIT_FAILED, JobNotFound, UsageError
+from jobman_cli.operations.objects.jobs import job_object, logs_object, whole_object
 
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
@@ -40,10 +41,12 @@ def jobs(
     """
     options.checked(type=type, queue=queue, tag=tag, error=error)
     jobman = jobman_of(ctx)
+    from jobman_cli.operations.filters import job_filter
     from jobman_cli.operations.look import jobs as look
 
-    wanted = options.job_filter(
-        jobman,
+    wanted = job_filter(
+        jobman.records,
+        mark="--",
         statuses=tuple(sorted({each.value for each in status or ()})),
         type=type,
         queue=queue,
@@ -55,7 +58,7 @@ def jobs(
     )
     found = look(jobman.records, wanted, limit)
     if as_json:
-        output.write_json([rows.job_object(job, jobman.settings) for job in found])
+        output.write_json([job_object(job, jobman.settings) for job in found])
     elif not found:
         asked = any((status, type, queue, tag, error, since, until, before))
         talk.say("there are no such jobs" if asked else "there are no jobs yet")
@@ -73,14 +76,15 @@ def show(ctx: typer.Context, ids: JobIds, as_json: AsJson = False) -> None:
     """
     jobman = jobman_of(ctx)
     from jobman_cli.cli import timeline
+    from jobman_cli.operations.look import whole as look
 
     wanted = list(dict.fromkeys(ids))
     found, missing = _find(jobman, wanted)
     objects: list[dict[str, Any]] = []
     for at, job in enumerate(found):
-        whole = timeline.look(jobman, job)
+        whole = look(jobman.records, job)
         if as_json:
-            objects.append(timeline.whole_object(whole, jobman.settings))
+            objects.append(whole_object(whole, jobman.settings))
             continue
         if at:
             output.write("")
@@ -110,7 +114,7 @@ def logs(
 
     if as_json:
         job = show(jobman.records, id)
-        output.write_json({"id": job.id, "status": job.status, "logs": job.logs})
+        output.write_json(logs_object(job))
         return
     printed = 0
 
@@ -158,7 +162,7 @@ def wait(
         if not as_json:
             output.write(talk.harmless(rows.summary(ended[-1])))
     if as_json:
-        objects = [rows.job_object(job, jobman.settings) for job in ended]
+        objects = [job_object(job, jobman.settings) for job in ended]
         output.write_json(objects if len(wanted) > 1 else objects[0])
     late = [job.id for job in ended if job.status not in FINAL]
     if late:

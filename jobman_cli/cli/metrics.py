@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobman_cli.cli import completion, output, talk
-from jobman_cli.cli.output import Column, iso
+from jobman_cli.cli.output import Column
 from jobman_cli.cli.rows import duration
 from jobman_cli.cli.session import jobman_of
-from jobman_cli.cli.values import read_duration, read_queues
+from jobman_cli.core.values import read_duration, read_queues
 from jobman_cli.errors import InvalidOption, UsageError
+from jobman_cli.operations.objects.measures import metrics_object, series_object, tags_array
 
 if TYPE_CHECKING:
     from jobman_cli.operations.metrics import Measure, Metrics, QueueState
@@ -62,11 +62,11 @@ def metrics(
     if type is None and queue is None:
         states = jobman.queue_states()
         if as_json:
-            output.write_json(_overview(found, states))
+            output.write_json(metrics_object(found, states))
         else:
             _write_overview(found, states)
     elif as_json:
-        output.write_json(_detail(found, type, queue))
+        output.write_json(series_object(found, type, queue))
     else:
         _write_detail(found)
 
@@ -119,7 +119,7 @@ def monitor(
         watch_tags(jobman.records, tags)
     counts = tag_counts(jobman.records)
     if as_json:
-        output.write_json([{"tag": tag, "jobs": jobs} for tag, jobs in counts.items()])
+        output.write_json(tags_array(counts))
     elif not counts:
         talk.say("no tag is monitored")
     elif show or tags:
@@ -127,39 +127,6 @@ def monitor(
 
 
 _SPANS = (("minutes", 60), ("hours", 3600), ("days", 86_400))
-
-
-def _overview(found: Metrics, states: Sequence[QueueState]) -> dict[str, Any]:
-    queues = found.queues()
-    now = {state.queue: state for state in states}
-    return {
-        "since": iso(found.since),
-        "until": iso(found.until),
-        "types": [{"type": name, **asdict(figures)} for name, figures in found.types().items()],
-        "queues": [
-            {**_queue_object(name, now.get(name)), **asdict(queues.get(name) or found.measure(queue=name))}
-            for name in sorted({*queues, *now})
-        ],
-    }
-
-
-def _queue_object(name: str, state: QueueState | None) -> dict[str, Any]:
-    from jobman_cli.operations.metrics import QueueState
-
-    return asdict(state or QueueState(name, 0, None, False, 0, None, None))
-
-
-def _detail(found: Metrics, type: str | None, queue: str | None) -> dict[str, Any]:
-    return {
-        "since": iso(found.since),
-        "until": iso(found.until),
-        "type": type,
-        "queue": queue,
-        **asdict(found.measure()),
-        "series": [
-            {"at": iso(at), "seconds": seconds, **asdict(figures)} for at, seconds, figures in found.series()
-        ],
-    }
 
 
 def _write_overview(found: Metrics, states: Sequence[QueueState]) -> None:

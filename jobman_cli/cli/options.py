@@ -1,19 +1,14 @@
-"""Arguments and options that several commands have, and how filters are read."""
+"""Arguments and options that several commands have."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from jobman_cli.cli import completion
-from jobman_cli.cli.values import MAX_ID, read_moment, read_queues, read_text
 from jobman_cli.core.states import Status
-from jobman_cli.errors import InvalidOption
-
-if TYPE_CHECKING:
-    from jobman_cli.app import Jobman
-    from jobman_cli.store.queries import FailedFilter, JobFilter
+from jobman_cli.core.values import MAX_ID, read_queues, read_text
 
 JobId = Annotated[
     int, typer.Argument(metavar="ID", min=1, max=MAX_ID, help="A job's id.", show_default=False)
@@ -76,34 +71,3 @@ def checked(*, type: str | None = None, queue: str | None = None, **texts: str |
         read_queues([queue])
     for name, text in texts.items():
         read_text(text, f"--{name}")
-
-
-def job_filter(
-    jobman: Jobman, *, since: str | None = None, until: str | None = None, **fields: Any
-) -> JobFilter:
-    """The filter that options describe; ``fields`` are those of ``JobFilter``, already checked."""
-    from jobman_cli.store.queries import JobFilter
-
-    first, last = _span(jobman, since, until)
-    return JobFilter(since=first, until=last, **fields)
-
-
-def failed_filter(
-    jobman: Jobman, *, since: str | None = None, until: str | None = None, **fields: Any
-) -> FailedFilter:
-    """As ``job_filter``, for rows of ``failed_jobs``, by the time of their failure."""
-    from jobman_cli.store.queries import FailedFilter
-
-    first, last = _span(jobman, since, until)
-    return FailedFilter(failed_since=first, failed_before=last, **fields)
-
-
-def _span(jobman: Jobman, since: str | None, until: str | None) -> tuple[Any, Any]:
-    from jobman_cli.operations.look import moment
-
-    begin, end = read_moment(since, "--since"), read_moment(until, "--until")
-    first = None if begin is None else moment(jobman.records, begin)
-    last = None if end is None else moment(jobman.records, end)
-    if first is not None and last is not None and first >= last:
-        raise InvalidOption("--since is not before --until", hint="Exchange them, or leave one out.")
-    return first, last

@@ -10,10 +10,10 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from jobman_cli.cli.talk import colour_on, harmless, painted
+from jobman_cli.operations.objects import plain
 
 #: ANSI codes of the states.
 STATE_COLOURS = {
@@ -74,7 +74,7 @@ def write(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """JSON, indented. What could move a terminal's cursor is written as an escape, which JSON reads back."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=plain)
     if not text.isascii():
         text = "".join(char if char == "\n" or char.isprintable() else _json_escape(char) for char in text)
     write(text.replace("\x7f", "\\u007f"))
@@ -82,19 +82,6 @@ def write_json(value: Any) -> None:
 
 def _json_escape(char: str) -> str:
     return json.dumps(char)[1:-1]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return iso(value)
-    if isinstance(value, (tuple, set, frozenset)):
-        return list(value)
-    return str(value)
-
-
-def iso(moment: datetime) -> str:
-    """ISO 8601, in UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def write_table(rows: Sequence[Any], columns: Sequence[Column]) -> None:

@@ -17,6 +17,14 @@ from jobman_cli.cli.output import Column
 from jobman_cli.cli.rows import moment_text
 from jobman_cli.cli.session import jobman_of
 from jobman_cli.errors import UsageError
+from jobman_cli.operations.objects.running import (
+    masters_array,
+    of_kind,
+    state_of,
+    status_object,
+    supervisors_array,
+    supervisors_under,
+)
 
 if TYPE_CHECKING:
     from jobman_cli.operations.supervision import Overview
@@ -38,18 +46,18 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
     """Say whether jobs are run: exit 0 running, 1 paused, 2 inactive."""
-    seen = _show(ctx, watch, as_json, _write_status, _status_object)
+    seen = _show(ctx, watch, as_json, _write_status, status_object)
     raise typer.Exit(CODES[seen.state])
 
 
 def list_(ctx: typer.Context, watch: Watch = False, as_json: AnArray = False) -> None:
     """List the masters, on every host."""
-    _show(ctx, watch, as_json, _write_masters, _masters_array)
+    _show(ctx, watch, as_json, _write_masters, masters_array)
 
 
 def supervisors(ctx: typer.Context, watch: Watch = False, as_json: AnArray = False) -> None:
     """List the supervisors, on every host, with their pools."""
-    _show(ctx, watch, as_json, _write_supervisors, _supervisors_array)
+    _show(ctx, watch, as_json, _write_supervisors, supervisors_array)
 
 
 class _Picture(io.StringIO):
@@ -92,65 +100,6 @@ def _draw(write: Callable[[Overview], None], seen: Overview) -> None:
     sys.stdout.flush()
 
 
-def _rows(seen: Overview, kind: str) -> list[Supervisor]:
-    """Those that answer, then those that do not any more."""
-    return [row for row in (*seen.masters, *seen.supervisors, *seen.silent) if row.kind == kind]
-
-
-def _state(seen: Overview, row: Supervisor) -> str:
-    return "silent" if row in seen.silent else row.state
-
-
-def _process(seen: Overview, row: Supervisor) -> dict[str, Any]:
-    return {
-        "uuid": row.uuid,
-        "name": row.name,
-        "host": row.host,
-        "pid": row.pid,
-        "state": _state(seen, row),
-        "environment": row.environment,
-        "started_at": row.started_at,
-        "heartbeat_at": row.heartbeat_at,
-    }
-
-
-def _master(seen: Overview, row: Supervisor) -> dict[str, Any]:
-    mine = [each.name for each in seen.supervisors if each.master == row.uuid]
-    return {**_process(seen, row), "supervisors": mine}
-
-
-def _supervisor(seen: Overview, row: Supervisor) -> dict[str, Any]:
-    return {
-        **_process(seen, row),
-        "master": row.master,
-        "queues": row.queues,
-        "balance": row.balance,
-        "pools": row.pools,
-        "workers": len(seen.workers_of(row)),
-    }
-
-
-def _masters_array(seen: Overview) -> list[dict[str, Any]]:
-    return [_master(seen, row) for row in _rows(seen, "master")]
-
-
-def _supervisors_array(seen: Overview) -> list[dict[str, Any]]:
-    return [_supervisor(seen, row) for row in _rows(seen, "supervisor")]
-
-
-def _status_object(seen: Overview) -> dict[str, Any]:
-    return {
-        "state": seen.state,
-        "masters": len(seen.masters),
-        "supervisors": len(seen.supervisors),
-        "paused": sum(row.state == "paused" for row in seen.supervisors),
-        "silent": len(seen.silent),
-        "workers": len(seen.workers),
-        "hosts": sorted({row.host for row in seen.supervisors}),
-        "paused_queues": seen.paused_queues,
-    }
-
-
 def _write_status(seen: Overview) -> None:
     hosts = {row.host for row in seen.supervisors}
     line = seen.state
@@ -174,19 +123,19 @@ def _columns(seen: Overview) -> list[Column]:
         Column("name", lambda row: str(row.name)),
         Column("host", lambda row: str(row.host)),
         Column("pid", lambda row: str(row.pid), right=True),
-        Column("state", lambda row: _state(seen, row), lambda state: COLOURS.get(state, "")),
+        Column("state", lambda row: state_of(seen, row), lambda state: COLOURS.get(state, "")),
     ]
 
 
 def _write_masters(seen: Overview) -> None:
-    rows = _rows(seen, "master")
+    rows = of_kind(seen, "master")
     if not rows:
         talk.say("no master runs")
     else:
         more = [
             Column("environment", lambda row: row.environment or "", rank=2),
             Column("since", lambda row: moment_text(row.started_at), rank=1),
-            Column("supervisors", lambda row: ", ".join(_master(seen, row)["supervisors"])),
+            Column("supervisors", lambda row: ", ".join(supervisors_under(seen, row))),
         ]
         output.write_table(rows, [*_columns(seen), *more])
     if seen.alone:
@@ -195,7 +144,7 @@ def _write_masters(seen: Overview) -> None:
 
 
 def _write_supervisors(seen: Overview) -> None:
-    rows: Sequence[Supervisor] = _rows(seen, "supervisor")
+    rows: Sequence[Supervisor] = of_kind(seen, "supervisor")
     if not rows:
         talk.say("no supervisor runs")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from jobman_cli.cli import output, talk
 from jobman_cli.cli.rows import state_colour
 from jobman_cli.cli.session import jobman_of
+from jobman_cli.operations.objects.registered import plugin_object
 
 
 def plugins(
@@ -21,7 +21,7 @@ def plugins(
     """
     registry = jobman_of(ctx).registry
     if as_json:
-        output.write_json([asdict(info) for info in registry.plugins])
+        output.write_json([plugin_object(info) for info in registry.plugins])
     elif not registry.plugins:
         talk.say("no plugins are installed, and the configuration lists no modules")
         talk.hint("A plugin is a package such as jobman-hello; then list it under `plugins:`.")

@@ -12,9 +12,10 @@ from jobman_cli.cli import completion, options, output, talk
 from jobman_cli.cli.asking import ask, counted, first_ids, names, need_yes, show_dry_run
 from jobman_cli.cli.progress import watched
 from jobman_cli.cli.session import jobman_of
-from jobman_cli.cli.values import read_queues
 from jobman_cli.core.states import FINAL, Status
+from jobman_cli.core.values import read_queues
 from jobman_cli.errors import EXIT_FAILED, InvalidOption, JobNotFound, UsageError
+from jobman_cli.operations.objects import iso
 
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
@@ -102,14 +103,14 @@ def _final(status: list[Status]) -> tuple[str, ...]:
 
 
 def _requeue_unqueued(jobman: Jobman, dry_run: bool, as_json: bool) -> None:
-    from jobman_cli.cli.options import job_filter
+    from jobman_cli.operations.filters import job_filter
     from jobman_cli.operations.requeue import look_unqueued, requeue_unqueued
     from jobman_cli.operations.selection import look_jobs
 
     if dry_run:
         show_dry_run(look_unqueued(jobman.lines), _ONE, _MANY, as_json)
         return
-    waiting = job_filter(jobman, statuses=(Status.PENDING.value, Status.QUEUED.value))
+    waiting = job_filter(jobman.records, statuses=(Status.PENDING.value, Status.QUEUED.value))
     with watched("comparing", lambda: look_jobs(jobman.records, waiting).number) as progress:
         done = requeue_unqueued(jobman.lines, progress)
     if as_json:
@@ -143,10 +144,11 @@ def _requeue_ids(jobman: Jobman, wanted: list[int], dry_run: bool, as_json: bool
 
 
 def _requeue_matching(jobman: Jobman, fields: dict[str, Any], dry_run: bool, as_json: bool) -> None:
+    from jobman_cli.operations.filters import job_filter
     from jobman_cli.operations.requeue import requeue_matching
     from jobman_cli.operations.selection import look_jobs
 
-    wanted = options.job_filter(jobman, **fields)
+    wanted = job_filter(jobman.records, **fields)
     if dry_run:
         show_dry_run(look_jobs(jobman.records, wanted), _ONE, _MANY, as_json)
         return
@@ -262,7 +264,7 @@ def _tell_kept(kept: int, before: datetime) -> None:
     if kept:
         states = " ".join(f"--status {each}" for each in Status if each not in FINAL)
         talk.say(f"kept {counted(kept, 'old job that is', 'old jobs that are')} not finished")
-        talk.hint(f"See them: jobman jobs --until {output.iso(before)} {states}")
+        talk.hint(f"See them: jobman jobs --until {iso(before)} {states}")
 
 
 def _end(touched: bool, missing: list[int]) -> None:

@@ -1,60 +1,22 @@
-"""How rows are shown: as objects with documented keys, and as tables for people."""
+"""How rows are shown to people: as tables, and one by one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobman_cli.cli import output
-from jobman_cli.cli.output import STATE_COLOURS, Column, iso, on_terminal
+from jobman_cli.cli.output import STATE_COLOURS, Column, on_terminal
+from jobman_cli.operations.objects import iso
+from jobman_cli.operations.objects.jobs import failed_payload, job_object
 
 if TYPE_CHECKING:
     from jobman_cli.settings import Settings
-    from jobman_cli.store.tables import Attempt, FailedJob, Job
+    from jobman_cli.store.tables import FailedJob, Job
 
 _STEPS = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (float("inf"), 86_400, "d"))
-
-
-def job_object(job: Job, settings: Settings) -> dict[str, Any]:
-    """A row as a JSON object: its keys are the columns of ``jobmans``."""
-    from jobman_cli.operations.redact import redact
-
-    values: dict[str, Any] = job.model_dump()
-    values["attribs"] = redact(values["attribs"], settings.redact)
-    return _dated(values)
-
-
-def attempt_object(attempt: Attempt) -> dict[str, Any]:
-    """An attempt that did not complete, by the columns of ``jobman_attempts`` but for ids."""
-    values = attempt.model_dump()
-    return _dated({key: value for key, value in values.items() if key not in ("id", "jobman_id")})
-
-
-def failed_object(failed: FailedJob, settings: Settings) -> dict[str, Any]:
-    """A row as a JSON object: its keys are the columns of ``failed_jobs``; ``payload`` is JSON text."""
-    from jobman_cli.operations.redact import redact
-
-    values: dict[str, Any] = failed.model_dump()
-    payload = _payload(failed)
-    if "attribs" in payload:
-        payload["attribs"] = redact(payload["attribs"], settings.redact)
-        values["payload"] = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    return _dated(values)
-
-
-def _payload(failed: FailedJob) -> dict[str, Any]:
-    """What the row tells of its job; empty when somebody else wrote it."""
-    try:
-        payload = json.loads(failed.payload)
-    except ValueError:
-        return {}
-    return payload if isinstance(payload, dict) else {}
-
-
-def _dated(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: iso(value) if isinstance(value, datetime) else value for key, value in values.items()}
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:
@@ -121,7 +83,7 @@ def write_failed(found: Sequence[FailedJob]) -> None:
         [
             Column("id", lambda row: str(row.id), right=True),
             Column("job", lambda row: str(row.jobman_id), rank=2, right=True),
-            Column("type", lambda row: str(_payload(row).get("type", ""))),
+            Column("type", lambda row: str(failed_payload(row).get("type", ""))),
             Column("queue", lambda row: row.queue, rank=3),
             Column("failed", lambda row: moment_text(row.failed_at), rank=1),
             Column("error", lambda row: (row.exception.strip().splitlines() or [""])[-1], rank=4),

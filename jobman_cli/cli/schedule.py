@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import UTC
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobman_cli.cli import output, rows, talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
 from jobman_cli.errors import EXIT_FAILED
+from jobman_cli.operations.objects.registered import entry_object
 
 if TYPE_CHECKING:
-    from jobman_cli.operations.schedule import Entry, Look
-    from jobman_cli.settings import Settings
+    from jobman_cli.operations.schedule import Look
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
@@ -42,7 +42,7 @@ def list_(
     tell_about_plugins(jobman)
     found = look(jobman.parts)
     if as_json:
-        output.write_json([_object(each, jobman.settings) for each in found])
+        output.write_json([entry_object(each, jobman.settings) for each in found])
     elif not found:
         talk.say("nothing is scheduled; see `schedule:` in docs/reference/settings.md")
     else:
@@ -97,39 +97,6 @@ def continue_(ctx: typer.Context, name: Name) -> None:
     output.write(f"{name} goes on" if resume(jobman.records, entry) else f"{name} was not paused")
     if entry.paused:
         talk.warn(f"the configuration pauses {name} as well: take `paused: true` off there")
-
-
-def _object(look: Look, settings: Settings) -> dict[str, Any]:
-    from jobman_cli.operations.redact import redact
-
-    entry, last = look.entry, look.last
-    return {
-        "name": entry.name,
-        "job": entry.job,
-        "operation": entry.operation,
-        "options": redact(dict(entry.options if entry.job is None else entry.attribs), settings.redact),
-        "times": entry.clock,
-        "timezone": str(entry.zone),
-        "catch_up": entry.catch_up,
-        "paused": look.paused,
-        "next": [{"utc": each, "local": _local(each, entry)} for each in look.upcoming],
-        "last": None
-        if last is None
-        else {
-            "fire_at": last.fire_at,
-            "outcome": last.outcome,
-            "message": last.message,
-            "job_id": last.jobman_id,
-            "job_status": last.job_status,
-            "started_at": last.started_at,
-            "finished_at": last.finished_at,
-        },
-        "fault": look.fault,
-    }
-
-
-def _local(moment: datetime, entry: Entry) -> str:
-    return moment.astimezone(entry.zone).isoformat(timespec="seconds")
 
 
 def _write(found: list[Look]) -> None:

@@ -16,7 +16,7 @@ from jobman_cli.cli import asking, completion, output, talk
 from jobman_cli.cli.asking import counted
 from jobman_cli.cli.options import Yes
 from jobman_cli.cli.session import jobman_of, verbosity
-from jobman_cli.cli.values import read_duration, read_queues, read_text
+from jobman_cli.core.values import read_duration, read_queues, read_text
 from jobman_cli.errors import EXIT_FAILED, ConfigurationError, InvalidOption, JobmanError, UsageError
 
 if TYPE_CHECKING:

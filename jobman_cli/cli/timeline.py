@@ -1,10 +1,8 @@
-"""One job in full: its row, its attempts, who ran them, its place in the line."""
+"""One job in full, for people: its attempts, who ran them, its place in the line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobman_cli.cli import rows
 from jobman_cli.cli.rows import moment_text
@@ -12,54 +10,7 @@ from jobman_cli.cli.rows import moment_text
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobman_cli.app import Jobman
-    from jobman_cli.settings import Settings
-    from jobman_cli.store.tables import Attempt, FailedJob, Job, Worker
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """All that is known of a job.
-
-    Attributes:
-        place: In the line, from 1; None when it does not wait there.
-        workers: By uuid, those whose rows are still there.
-    """
-
-    job: Job
-    history: Sequence[Attempt]
-    workers: Mapping[str, Worker]
-    failed: FailedJob | None
-    place: int | None
-
-
-def look(jobman: Jobman, job: Job) -> Whole:
-    """Read what belongs to a row."""
-    from jobman_cli.operations import look
-
-    records, job_id = jobman.records, int(job.id or 0)
-    history = look.attempts(records, job_id)
-    workers = look.workers_named(records, [job.worker_id, *(each.worker_id for each in history)])
-    return Whole(job, history, workers, look.failed_job(records, job_id), look.place(records, job))
-
-
-def whole_object(whole: Whole, settings: Settings) -> dict[str, Any]:
-    """As a JSON object: the row's columns, and what belongs to it."""
-    failed, worker = whole.failed, whole.workers.get(whole.job.worker_id or "")
-    return {
-        **rows.job_object(whole.job, settings),
-        "place": whole.place,
-        "failed_job": None if failed is None else {"id": failed.id, "uuid": failed.uuid},
-        "worker": None if worker is None else {**_where(worker), "uuid": worker.uuid, "state": worker.state},
-        "history": [
-            {**rows.attempt_object(each), **_where(whole.workers.get(each.worker_id or ""))}
-            for each in whole.history
-        ],
-    }
-
-
-def _where(worker: Worker | None) -> dict[str, Any]:
-    return {"host": worker and worker.host, "pid": worker and worker.pid}
+    from jobman_cli.operations.look import Whole
 
 
 def fields(whole: Whole) -> list[tuple[str, str]]:

@@ -12,8 +12,9 @@ from typer.core import TyperGroup
 from jobman_cli.cli import output, rows, talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
 from jobman_cli.cli.signature import AttribOption, attrib_options, description, read_attribs
-from jobman_cli.cli.values import read_duration
+from jobman_cli.core.values import read_duration
 from jobman_cli.errors import EXIT_FAILED, InvalidJobType, UsageError
+from jobman_cli.operations.objects.jobs import job_object
 
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
@@ -201,6 +202,6 @@ def _finish(jobman: Jobman, job: Any, as_json: bool) -> None:
 
 def _show(jobman: Jobman, job: Any, as_json: bool) -> None:
     if as_json:
-        output.write_json(rows.job_object(job, jobman.settings))
+        output.write_json(job_object(job, jobman.settings))
     else:
         output.write(talk.harmless(rows.summary(job)))

@@ -9,7 +9,7 @@ import typer
 
 from jobman_cli.cli import talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins, verbosity
-from jobman_cli.cli.values import read_duration, read_queues
+from jobman_cli.core.values import read_duration, read_queues
 from jobman_cli.errors import InvalidOption
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -85,6 +85,29 @@ def workers_named(parts: Parts | Records, uuids: Iterable[str | None]) -> dict[s
     """Workers by uuid; rows of workers that ended long ago are gone."""
     wanted = sorted({uuid for uuid in uuids if uuid})
     return {row.uuid: row for row in parts.database.read(find_workers, wanted)} if wanted else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All that is known of a job.
+
+    Attributes:
+        place: In the line, from 1; None when it does not wait there.
+        workers: By uuid, those whose rows are still there.
+    """
+
+    job: Job
+    history: Sequence[Attempt]
+    workers: Mapping[str, Worker]
+    failed: FailedJob | None
+    place: int | None
+
+
+def whole(parts: Parts | Records, job: Job) -> Whole:
+    """Read what belongs to a row."""
+    history = attempts(parts, _id(job))
+    workers = workers_named(parts, [job.worker_id, *(each.worker_id for each in history)])
+    return Whole(job, history, workers, failed_job(parts, _id(job)), place(parts, job))
 
 
 def moment(parts: Parts | Lines | Records, when: datetime | timedelta) -> datetime:

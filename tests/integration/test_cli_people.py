@@ -17,6 +17,7 @@ from processes import jobman_environment
 
 from jobman_cli.cli import progress, rows
 from jobman_cli.operations.archive import read_archive
+from jobman_cli.operations.objects.jobs import failed_object
 from jobman_cli.store.tables import FailedJob
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -297,7 +298,7 @@ def test_a_failed_job_that_somebody_else_wrote() -> None:
         from jobman_cli.settings import Settings
 
         settings = Settings(root=Path("/"), database="sqlite://")
-        assert rows.failed_object(row, settings)["payload"] == payload
+        assert failed_object(row, settings)["payload"] == payload
         rows.write_failed([row])
 
 

@@ -1,4 +1,4 @@
-"""Option values that need reading: durations, times, names, JSON."""
+"""What people write, read: durations, times, names, JSON; for options of commands and for addresses."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ FAULTY = [
     ),
     (floor_faults, "core.states", "from .. import app", "imports up from `app`"),
     (floor_faults, "hooks.loader", "from jobman_cli import store", "imports aside from `store`"),
-    (floor_faults, "cli.jobs", "import jobman_cli.dashboard.pages", "imports aside from `dashboard`"),
+    (floor_faults, "testing.rig", "import jobman_cli.dashboard.pages", "imports aside from `dashboard`"),
     (floor_faults, "store.tables", "importlib.import_module('jobman_cli.cli')", "imports up from `cli`"),
     (floor_faults, "core.states", "from jobman_cli import Jobman", "for its users"),
     (floor_faults, "core.states", "import jobman_cli", "for its users"),

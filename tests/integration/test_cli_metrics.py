@@ -11,7 +11,7 @@ from cli_app import App
 from processes import ROOT
 
 from jobman_cli.app import Jobman
-from jobman_cli.cli import alerts as alerts_command
+from jobman_cli.operations.objects.measures import ALERT_KEYS
 from jobman_cli.cli.metrics import short
 from jobman_cli.operations.alerts import raise_alert
 from jobman_cli.operations.metrics import Measure, QueueState
@@ -29,7 +29,7 @@ def documented(heading: str) -> list[str]:
 def test_the_reference_names_the_keys() -> None:
     assert documented("figure") == FIGURES
     assert documented("of a queue") == [field.name for field in fields(QueueState)]
-    assert documented("alert") == list(alerts_command.KEYS)
+    assert documented("alert") == list(ALERT_KEYS)
 
 
 def test_nothing_yet(app: App) -> None:
@@ -114,7 +114,7 @@ def test_alerts(app: App) -> None:
     raise_alert(jobman.parts, "long-wait", "long-wait:default", "it is slow\x1b[2J", {"queue": "default"})
     jobman.close()
     (alert,) = app.ok("alerts", "--json").json
-    assert list(alert) == list(alerts_command.KEYS)
+    assert list(alert) == list(ALERT_KEYS)
     assert (alert["kind"], alert["last_told_at"]) == ("long-wait", None)
     shown = app.ok("alerts").out
     assert "it is slow" in shown and "\x1b" not in shown

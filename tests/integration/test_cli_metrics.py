@@ -11,10 +11,10 @@ from cli_app import App
 from processes import ROOT
 
 from jobman_cli.app import Jobman
-from jobman_cli.operations.objects.measures import ALERT_KEYS
 from jobman_cli.cli.metrics import short
 from jobman_cli.operations.alerts import raise_alert
 from jobman_cli.operations.metrics import Measure, QueueState
+from jobman_cli.operations.objects.measures import ALERT_KEYS
 
 JSON = (ROOT / "docs/reference/json.md").read_text()
 FIGURES = [field.name for field in fields(Measure)]

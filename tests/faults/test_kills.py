@@ -35,7 +35,7 @@ def test_kills_under_load(make_scene: Any, combination: str, seed: int) -> None:
         victim = scene.random.choice(supervisors)
         kind = ("child", "parent", "tree")[number % 3]
         if kind == "child":
-            children = scene.children(victim) or victim.family()[1:]
+            children = wait_until(lambda: scene.children(victim) or victim.family()[1:], 30, "children")  # noqa: B023
             os.kill(scene.random.choice(children).pid, signal.SIGKILL)
             continue
         if kind == "parent":

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from jobman_cli.errors import InvalidOption
 from jobman_cli.operations.dispatch import push
+from jobman_cli.operations.paging import FAILED_ROWS, Page, a_page
 from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.progress import Progress, ignore
 from jobman_cli.operations.selection import BATCH, Stride, batches, each_failed
@@ -24,6 +25,13 @@ _HUNDRED_YEARS = 24 * 366 * 100
 def failed(parts: Parts | Lines | Records, wanted: FailedFilter, limit: int = 50) -> list[FailedJob]:
     """A page of ``failed_jobs``, the newest first."""
     return parts.database.read(list_failed, wanted, limit)
+
+
+def page(
+    parts: Parts | Records, wanted: FailedFilter, limit: int = 50, after: int | None = None
+) -> Page[FailedJob]:
+    """A page of ``failed_jobs``, bounded as ``look.page`` is."""
+    return a_page(parts.database, FAILED_ROWS, wanted, limit, after)
 
 
 def named(parts: Parts | Lines | Records, names: Sequence[str]) -> tuple[list[FailedJob], list[str]]:

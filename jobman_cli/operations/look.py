@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 from jobman_cli.core.states import FINAL, WAITING
 from jobman_cli.errors import InvalidOption, JobNotFound
+from jobman_cli.operations.paging import JOB_ROWS, Page, a_page
 from jobman_cli.operations.parts import Lines, Parts, Records
-from jobman_cli.operations.selection import Stride, batches
+from jobman_cli.operations.selection import batches
 from jobman_cli.store.queries import (
     JobFilter,
+    count_by_state,
     database_now,
     failed_of,
     find_job,
     find_jobs,
     find_workers,
-    highest_job,
     job_states,
     list_attempts,
-    list_jobs,
     live_workers,
     place_in_line,
 )
@@ -29,11 +29,9 @@ from jobman_cli.store.tables import Attempt, FailedJob, Job, Worker
 
 #: Seconds between two looks at a job that is waited for: at first, at the most.
 SHORT, LONG = 0.02, 0.5
-#: Seconds after which a page is given as it is; the last statement may add as much as ``Stride`` aims at.
-PAGE_TIME = 0.08
 
 
-def show(parts: Parts | Records, job_id: int) -> Job:
+def show(parts: Parts | Lines | Records, job_id: int) -> Job:
     """One job's row.
 
     Raises:
@@ -105,9 +103,15 @@ class Whole:
 
 def whole(parts: Parts | Records, job: Job) -> Whole:
     """Read what belongs to a row."""
-    history = attempts(parts, _id(job))
+    job_id = int(job.id or 0)
+    history = attempts(parts, job_id)
     workers = workers_named(parts, [job.worker_id, *(each.worker_id for each in history)])
-    return Whole(job, history, workers, failed_job(parts, _id(job)), place(parts, job))
+    return Whole(job, history, workers, failed_job(parts, job_id), place(parts, job))
+
+
+def count_states(parts: Parts | Records, statuses: Sequence[str], most: int) -> dict[str, int]:
+    """How many jobs are in each state; each counted up to ``most``."""
+    return parts.database.read(count_by_state, statuses, most)
 
 
 def moment(parts: Parts | Lines | Records, when: datetime | timedelta) -> datetime:
@@ -125,43 +129,13 @@ def moment(parts: Parts | Lines | Records, when: datetime | timedelta) -> dateti
     raise InvalidOption("there were no jobs at that time", hint="Use a time after 1970, or 2h, 3d … for ago.")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some jobs, the newest first.
+def page(parts: Parts | Records, wanted: JobFilter, limit: int = 50, after: int | None = None) -> Page[Job]:
+    """A page of jobs, within a tenth of a second or so however many rows there are; see ``paging``.
 
-    Attributes:
-        jobs: As many as were asked for, or fewer: then the time was up, or there are no more.
-        before: Only ids below this one have not been looked at; None when that is none.
+    Args:
+        after: The page that ends just above this id, instead of the newest.
     """
-
-    jobs: list[Job]
-    before: int | None
-
-
-def page(parts: Parts | Records, wanted: JobFilter, limit: int = 50) -> Page:
-    """A page of jobs, within a tenth of a second or so however many rows there are.
-
-    What no index serves (a tag, a text, several questions at once) is looked for among some thousand ids
-    in one statement, from the newest down, until the page is full or the time is up. The next page goes
-    on from there, by ``JobFilter.before``.
-    """
-    if wanted.indexed:
-        found = parts.database.read(list_jobs, wanted, limit)
-        return Page(found, _id(found[-1]) if len(found) == limit else None)
-    until = time.monotonic() + PAGE_TIME
-    upper = wanted.before or parts.database.read(highest_job) + 1
-    stride, rows = Stride(), list[Job]()
-    while upper > 1:
-        floor = max(1, upper - stride.size)
-        with stride.timed():
-            window = replace(wanted, before=upper, floor=floor)
-            rows += parts.database.read(list_jobs, window, limit - len(rows))
-        if len(rows) >= limit:
-            return Page(rows, _id(rows[-1]))
-        upper = floor
-        if time.monotonic() >= until:
-            break
-    return Page(rows, upper if upper > 1 else None)
+    return a_page(parts.database, JOB_ROWS, wanted, limit, after)
 
 
 def jobs(parts: Parts | Records, wanted: JobFilter, limit: int = 50) -> list[Job]:
@@ -169,14 +143,10 @@ def jobs(parts: Parts | Records, wanted: JobFilter, limit: int = 50) -> list[Job
     found: list[Job] = []
     while True:
         some = page(parts, wanted, limit - len(found))
-        found += some.jobs
+        found += some.rows
         if some.before is None or len(found) >= limit:
             return found
         wanted = replace(wanted, before=some.before)
-
-
-def _id(job: Job) -> int:
-    return int(job.id or 0)
 
 
 def workers(parts: Parts | Records) -> list[Worker]:

@@ -82,6 +82,7 @@ class FailedFilter:
         failed_since: Failed at or after this moment.
         failed_before: Failed before this moment.
         before: Only ids below this one: the next page of a list that begins with the newest.
+        floor: Only this id and those above it.
         upto: Only ids up to this one.
     """
 
@@ -91,7 +92,14 @@ class FailedFilter:
     failed_since: datetime | None = None
     failed_before: datetime | None = None
     before: int | None = None
+    floor: int | None = None
     upto: int | None = None
+
+    @property
+    def indexed(self) -> bool:
+        """True when no row is read in vain."""
+        asked = (self.queue, self.type, self.error, self.failed_since, self.failed_before)
+        return all(each is None for each in asked)
 
 
 def find_job(connection: Connection, dialect: Dialect, job_id: int) -> Job | None:
@@ -106,9 +114,12 @@ def find_jobs(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> l
     return [Job(**row) for row in rows]
 
 
-def list_jobs(connection: Connection, dialect: Dialect, wanted: JobFilter, limit: int) -> list[Job]:
-    """A page of jobs, the newest first."""
-    query = _narrow(select(JOBS), dialect, wanted).order_by(JOBS.c.id.desc()).limit(limit)
+def list_jobs(
+    connection: Connection, dialect: Dialect, wanted: JobFilter, limit: int, upward: bool = False
+) -> list[Job]:
+    """A page of jobs, the newest first; upward the oldest first."""
+    order = JOBS.c.id.asc() if upward else JOBS.c.id.desc()
+    query = _narrow(select(JOBS), dialect, wanted).order_by(order).limit(limit)
     return [Job(**row) for row in connection.execute(query).mappings()]
 
 
@@ -123,6 +134,17 @@ def count_jobs(connection: Connection, dialect: Dialect, wanted: JobFilter) -> i
     query = select(func.count()).select_from(JOBS)
     number: int = connection.execute(_narrow(query, dialect, wanted)).scalar_one()
     return number
+
+
+def count_by_state(
+    connection: Connection, dialect: Dialect, statuses: Sequence[str], most: int
+) -> dict[str, int]:
+    """How many jobs are in each state; each counted up to ``most``."""
+    counts = {}
+    for status in statuses:
+        some = select(JOBS.c.id).where(JOBS.c.status == status).limit(most).subquery()
+        counts[status] = connection.execute(select(func.count()).select_from(some)).scalar_one()
+    return counts
 
 
 def highest_job(connection: Connection, dialect: Dialect) -> int:
@@ -222,11 +244,17 @@ def failed_of(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> l
 
 
 def list_failed(
-    connection: Connection, dialect: Dialect, wanted: FailedFilter, limit: int
+    connection: Connection, dialect: Dialect, wanted: FailedFilter, limit: int, upward: bool = False
 ) -> list[FailedJob]:
-    """A page of ``failed_jobs``, the newest first."""
-    query = _narrow_failed(select(FAILED_JOBS), wanted).order_by(FAILED_JOBS.c.id.desc()).limit(limit)
+    """A page of ``failed_jobs``, the newest first; upward the oldest first."""
+    order = FAILED_JOBS.c.id.asc() if upward else FAILED_JOBS.c.id.desc()
+    query = _narrow_failed(select(FAILED_JOBS), wanted).order_by(order).limit(limit)
     return [FailedJob(**row) for row in connection.execute(query).mappings()]
+
+
+def highest_failed(connection: Connection, dialect: Dialect) -> int:
+    """The id of the newest ``failed_jobs`` row; 0 when there is none."""
+    return int(connection.execute(select(func.coalesce(func.max(FAILED_JOBS.c.id), 0))).scalar_one())
 
 
 def failed_ids(
@@ -307,6 +335,8 @@ def _narrow_failed(query: Select[Any], wanted: FailedFilter) -> Select[Any]:
         query = query.where(FAILED_JOBS.c.failed_at < wanted.failed_before)
     if wanted.before is not None:
         query = query.where(FAILED_JOBS.c.id < wanted.before)
+    if wanted.floor is not None:
+        query = query.where(FAILED_JOBS.c.id >= wanted.floor)
     if wanted.upto is not None:
         query = query.where(FAILED_JOBS.c.id <= wanted.upto)
     return query

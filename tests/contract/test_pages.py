@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rig import add_jobs, change, row_of
 
-from jobman_cli.operations import look, selection
+from jobman_cli.operations import failed, look, paging, selection
 from jobman_cli.operations.parts import Records
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import Database
-from jobman_cli.store.queries import JobFilter
+from jobman_cli.store.queries import FailedFilter, JobFilter, count_by_state
+from jobman_cli.store.tables import FAILED_JOBS
 
 
 @pytest.fixture
@@ -44,6 +46,24 @@ def records(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def all_ids(store: Database) -> list[int]:
     return store.read(look_ids)
+
+
+def add_failures(store: Database, number: int) -> list[int]:
+    """Failed jobs with their rows; those with odd ids say so."""
+    ids = add_jobs(store, number)
+    with store.transaction() as connection:
+        for each in ids:
+            values = {
+                "uuid": str(uuid.uuid4()),
+                "connection": "database",
+                "queue": "mail",
+                "payload": "{}",
+                "exception": "ValueError: odd" if each % 2 else "ValueError: even",
+                "failed_at": datetime.now(UTC),
+                "jobman_id": each,
+            }
+            connection.execute(FAILED_JOBS.insert().values(**values))
+    return ids
 
 
 def look_ids(connection: Any, dialect: Any) -> list[int]:
@@ -94,7 +114,7 @@ def test_all_that_match_once_each(records: Records, name: str) -> None:
     found, cursor = [], None
     while True:
         page = look.page(records, replace(wanted, before=cursor), 3)
-        found += [job.id for job in page.jobs]
+        found += [job.id for job in page.rows]
         cursor = page.before
         if cursor is None:
             break
@@ -102,12 +122,61 @@ def test_all_that_match_once_each(records: Records, name: str) -> None:
 
 
 def test_a_page_ends_when_its_time_is_up(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "PAGE_TIME", 0.0)
+    monkeypatch.setattr(paging, "PAGE_TIME", 0.0)
     wanted = JobFilter(queue="nowhere")
     page = look.page(records, wanted, 3)
-    assert page.jobs == [] and page.before == max(all_ids(records.database)) - 6
-    monkeypatch.setattr(look, "PAGE_TIME", 60.0)
+    assert page.rows == [] and page.before == max(all_ids(records.database)) - 6
+    monkeypatch.setattr(paging, "PAGE_TIME", 60.0)
     assert look.page(records, wanted, 3).before is None
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_pages_lead_back_to_where_they_came_from(
+    records: Records, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "PAGE_TIME", 60.0)
+    wanted, _ = FILTERS[name]
+    down, cursor = [look.page(records, wanted, 3)], None
+    while (cursor := down[-1].before) is not None:
+        down.append(look.page(records, replace(wanted, before=cursor), 3))
+    ids = [[job.id for job in page.rows] for page in down]
+    assert down[0].after is None
+    for at in range(len(down) - 1, 0, -1):
+        above = look.page(records, wanted, 3, after=down[at].after)
+        assert [job.id for job in above.rows] == ids[at - 1]
+        assert above.after is None or len(above.rows) == 3
+
+
+def test_a_page_upward_ends_when_its_time_is_up(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "PAGE_TIME", 0.0)
+    first = min(all_ids(records.database))
+    page = look.page(records, JobFilter(queue="nowhere"), 3, after=first - 1)
+    assert (page.rows, page.before, page.after, page.looked) == ([], first, first + 6, 7)
+
+
+def test_one_id(records: Records) -> None:
+    some = min(all_ids(records.database)) + 5
+    wanted = JobFilter(floor=some, before=some + 1)
+    assert [job.id for job in look.page(records, wanted).rows] == [some]
+    assert look.page(records, replace(wanted, queue="nowhere")).rows == []
+
+
+def test_pages_of_failed_jobs(records: Records) -> None:
+    ids = add_failures(records.database, 20)
+    wanted = FailedFilter(error="Odd", queue="mail")
+    expected = [each for each in reversed(ids) if each % 2]
+    first = failed.page(records, wanted, 3)
+    assert [row.jobman_id for row in first.rows] == expected[:3] and first.after is None
+    second = failed.page(records, replace(wanted, before=first.before), 3)
+    assert [row.jobman_id for row in second.rows] == expected[3:6]
+    back = failed.page(records, wanted, 3, after=second.after)
+    assert [row.jobman_id for row in back.rows] == expected[:3]
+    assert len(failed.page(records, FailedFilter(), 50).rows) == 20
+
+
+def test_states_are_counted_up_to_a_bound(records: Records) -> None:
+    counts = records.database.read(count_by_state, ("completed", "failed", "running", "queued"), 15)
+    assert counts == {"completed": 10, "failed": 2, "running": 0, "queued": 15}
 
 
 def test_by_time(records: Records) -> None:

@@ -82,6 +82,15 @@ def count_old(
     return going, kept, list(connection.execute(first).scalars())
 
 
+def delete_jobs(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> int:
+    """Delete finished jobs with their attempts and ``failed_jobs`` rows; unfinished ones stay.
+
+    Returns:
+        How many.
+    """
+    return _delete_jobs(connection, dialect, sorted(ids), False, None)
+
+
 def forget_failed(connection: Connection, dialect: Dialect, failed_ids: Sequence[int]) -> int:
     """Drop ``failed_jobs`` rows; their jobs stay ``failed``.
 

@@ -30,6 +30,7 @@ from jobman_cli.cli.commands import COMMANDS
 from jobman_cli.cli.main import app
 from jobman_cli.core.outcome import OutcomeKind
 from jobman_cli.core.states import FINAL, TRANSITIONS, Status
+from jobman_cli.dashboard.search import QUALIFIERS
 from jobman_cli.settings import load_settings
 from jobman_cli.store.lifecycle.rescue import RESCUED
 from jobman_cli.store.tables import TABLES, UTCDateTime
@@ -282,6 +283,12 @@ def test_options_shown_with_a_command_are_its_own() -> None:
             used = set(re.findall(r"(?<=\s)--[a-z-]+", re.sub(r"'[^']*'", "", match[2])))
             wrong += [f"{page.relative_to(ROOT)}: jobman {match[1]} {option}" for option in used - known]
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_qualifier_of_a_search_is_described() -> None:
+    page = (ROOT / "docs/how-to/find-jobs.md").read_text()
+    rows = re.findall(r"^\| `(\w+):` \|.*\| `(.+)` \|$", page, re.MULTILINE)
+    assert dict(rows) == {name: example for name, (_, example) in QUALIFIERS.items()}
 
 
 def test_make_targets_are_there() -> None:

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from jobman_cli.app import Jobman
 from jobman_cli.dashboard import access, actions, entrance
+from jobman_cli.dashboard.actions import jobs, tags  # noqa: F401  # they register what they can do
 from jobman_cli.dashboard.desk import Desk
 from jobman_cli.dashboard.pages import MENU, missing, page_routes, trouble
 from jobman_cli.errors import JobmanError

@@ -124,4 +124,5 @@ def confirm(request: Request) -> Response:
         raise UsageError(f"there is no question {name!r}", hint="Go back, and use the page's own buttons.")
     fields = dict(request.query_params)
     asked = ask(request.app.state.desk, fields)
-    return render(request, "confirm.html", asked=asked, name=name, back=fields.get("back", "/"))
+    back = fields.get("back", "/")
+    return render(request, "confirm.html", asked=asked, name=name, back=back, way_back=inside(request, back))

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobman_cli.dashboard.pages import audit
+from jobman_cli.dashboard.pages import audit, failed, job, jobs, tags
 from jobman_cli.dashboard.view import local_path, render
 from jobman_cli.errors import (
     JobmanError,
@@ -36,7 +36,13 @@ class Item(NamedTuple):
     title: str | None = None
 
 
-PAGES = (Item("/audit", audit.page, N_("Audit")),)
+PAGES = (
+    Item("/jobs", jobs.page, N_("Jobs")),
+    Item("/jobs/{id}", job.page),
+    Item("/failed", failed.page, N_("Failed")),
+    Item("/tags", tags.page, N_("Tags")),
+    Item("/audit", audit.page, N_("Audit")),
+)
 MENU: tuple[Item, ...] = tuple(item for item in PAGES if item.title)
 
 #: HTTP's word for each family of errors; the first that fits.

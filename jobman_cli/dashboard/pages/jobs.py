@@ -1,0 +1,33 @@
+"""Jobs of every state, searched and paged."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobman_cli.core.states import Status
+from jobman_cli.dashboard.pages.lists import LIMIT, asked_of, job_filter
+from jobman_cli.dashboard.search import QUALIFIERS
+from jobman_cli.dashboard.view import render
+from jobman_cli.operations import look
+
+#: Jobs of a state are counted up to this many.
+COUNTED = 10_000
+
+
+def page(request: Request) -> Response:
+    """The newest jobs that match, page by page."""
+    records = request.app.state.desk.records
+    asked = asked_of(request)
+    wanted = job_filter(records, asked.search, asked.before)
+    found = look.page(records, wanted, LIMIT, asked.after)
+    return render(
+        request,
+        "jobs.html",
+        asked=asked,
+        page=found,
+        links=asked.links(found),
+        states=look.count_states(records, tuple(Status), COUNTED),
+        counted=COUNTED,
+        qualifiers=QUALIFIERS,
+    )

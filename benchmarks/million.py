@@ -33,7 +33,7 @@ from jobman_cli.operations import cancel, failed, look  # noqa: E402
 from jobman_cli.operations.prune import cutoff, prune  # noqa: E402
 from jobman_cli.operations.requeue import requeue_unqueued  # noqa: E402
 from jobman_cli.store.database import Database  # noqa: E402
-from jobman_cli.store.queries import FailedFilter, JobFilter, find_job  # noqa: E402
+from jobman_cli.store.queries import FailedFilter, JobFilter, Silence, find_job  # noqa: E402
 
 #: Rows in a page, as the CLI and the dashboard ask for.
 PAGE = 50
@@ -147,6 +147,11 @@ def pages(rows: int) -> dict[str, JobFilter]:
         "queue": JobFilter(queue="rare"),
         "status, type and queue": JobFilter(statuses=("failed",), type="send-mail", queue="rare"),
         "completed of a rare queue": JobFilter(statuses=("completed",), type="send-mail", queue="rare"),
+        "a type and a tag silenced": JobFilter(without=Silence(("send-mail",), ("batch",))),
+        "completed, nearly all silenced": JobFilter(
+            statuses=("completed",), without=Silence(("send-mail", "resize", "import"), ("nothing",))
+        ),
+        "only silenced": JobFilter(only=Silence(("rare",), ("nothing",))),
         "common tag": JobFilter(tag="batch"),
         "rare tag": JobFilter(tag="rare"),
         "rare text in the error": JobFilter(error="needle"),

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Double,
     Select,
     and_,
+    false,
     func,
     literal,
     literal_column,
@@ -43,6 +44,14 @@ FAR = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """Jobs of any of these types, or with any of these tags."""
+
+    types: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs; None (or empty) leaves a question open.
 
@@ -53,6 +62,8 @@ class JobFilter:
         until: Made before this moment.
         before: Only ids below this one: the next page of a list that begins with the newest.
         floor: Only this id and those above it.
+        without: None of these that is completed.
+        only: None but these.
     """
 
     statuses: tuple[str, ...] = ()
@@ -64,12 +75,14 @@ class JobFilter:
     until: datetime | None = None
     before: int | None = None
     floor: int | None = None
+    without: Silence | None = None
+    only: Silence | None = None
 
     @property
     def indexed(self) -> bool:
         """True when an index leads from one match to the next: then no row is read in vain."""
         asked = (len(self.statuses) > 0, self.type is not None)
-        others = (self.queue, self.tag, self.error, self.since, self.until)
+        others = (self.queue, self.tag, self.error, self.since, self.until, self.without, self.only)
         return sum(asked) < 2 and len(self.statuses) < 2 and all(each is None for each in others)
 
 
@@ -290,7 +303,17 @@ def _narrow(query: Select[Any], dialect: Dialect, wanted: JobFilter) -> Select[A
         conditions.append(JOBS.c.id < wanted.before)
     if wanted.floor is not None:
         conditions.append(JOBS.c.id >= wanted.floor)
+    if wanted.without is not None:
+        conditions.append(or_(JOBS.c.status != "completed", ~_silenced(dialect, wanted.without)))
+    if wanted.only is not None:
+        conditions.append(_silenced(dialect, wanted.only))
     return query.where(*conditions)
+
+
+def _silenced(dialect: Dialect, silence: Silence) -> ColumnElement[bool]:
+    # A row without tags holds none of them: NULL would be neither yes nor no.
+    tagged = (func.coalesce(dialect.has_item(JOBS.c.tags, tag), false()) for tag in silence.tags)
+    return or_(JOBS.c.type.in_(silence.types), *tagged)
 
 
 def _narrow_failed(query: Select[Any], wanted: FailedFilter) -> Select[Any]:

@@ -48,11 +48,9 @@ bench: $(VENV)/.dev ## Measure Jobman beside other queues, in 10 minutes (BENCH_
 	@scripts/test-deps
 	$(bin)/python -m benchmarks $(BENCH_ARGS)
 
-bench-full: $(VENV)/.dev ## The same for figures to quote, and a million rows; for a quiet machine
+bench-full: $(VENV)/.dev ## The same for figures to quote, with a million rows; for a quiet machine
 	@scripts/test-deps
 	$(bin)/python -m benchmarks --profile full $(BENCH_ARGS)
-	$(bin)/python benchmarks/million.py --database sqlite
-	$(bin)/python benchmarks/million.py --database postgresql
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) .bench-venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -27,6 +27,7 @@ class Size:
         stream: Jobs over which a worker's memory must stay flat.
         rows: Rows of the large table.
         burst: Jobs in one call of dispatch_many, for its memory.
+        minutes: About how long it may take; what does not fit is left out and named. None sets no end.
     """
 
     rounds: int
@@ -36,9 +37,12 @@ class Size:
     stream: int
     rows: int
     burst: int
+    minutes: float | None = None
 
 
-QUICK = Size(rounds=3, seconds=0.7, dispatches=300, looks=30, stream=20_000, rows=100_000, burst=100_000)
+QUICK = Size(
+    rounds=3, seconds=0.7, dispatches=300, looks=30, stream=20_000, rows=100_000, burst=100_000, minutes=10.0
+)
 FULL = Size(
     rounds=5, seconds=3.0, dispatches=2000, looks=200, stream=200_000, rows=1_000_000, burst=1_000_000
 )

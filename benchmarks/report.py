@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
+from benchmarks import million
 from benchmarks.machine import differences
 from benchmarks.systems import SYSTEMS
 
@@ -85,23 +86,34 @@ def table(run: Run) -> str:
 def circumstances(run: Run) -> str:
     """The machine, and how much of it others used."""
     machine = run["machine"]
-    shares = [sample["others"] for sample in run["samples"]]
     said = (
         f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}; "
-        f"profile {run['profile']}, "
-        f"{run['size']['rounds']} rounds, {run['began']}, {run['minutes']:.0f} minutes."
+        f"profile {run['profile']}, {run['size']['rounds']} rounds, {run['began']}, "
+        f"{run['minutes']:.0f} minutes."
     )
-    if shares:
+    if shares := others(run):
         said += (
             f" When a measurement began, others used {statistics.median(shares):.0%} of the processors "
             f"(median; at most {max(shares):.0%})."
         )
-        if statistics.median(shares) > LOUD:
-            said += (
-                "\n\n**Not a quiet machine: what waits for many round trips looks slower than it is; "
-                "no ratio is to be quoted.**"
-            )
+    if loud(run):
+        said += (
+            "\n\n**Not a quiet machine: what waits for many round trips looks slower than it is; "
+            "no ratio is to be quoted.**"
+        )
     return said
+
+
+def others(run: Run) -> list[float]:
+    """The shares of the processors that others used, 0 … 1, as each measurement began."""
+    found = [*run["samples"], *(each for each in run["once"].values() if isinstance(each, dict))]
+    return [each["others"] for each in found if "others" in each]
+
+
+def loud(run: Run) -> bool:
+    """Whether others' work makes what was timed worthless."""
+    shares = others(run)
+    return bool(shares) and statistics.median(shares) > LOUD
 
 
 def missing(run: Run) -> str:
@@ -112,6 +124,9 @@ def once(run: Run) -> str:
     """What is measured once a run."""
     lines = []
     for name, figures in run["once"].items():
+        if name == "large":
+            lines += [million.table(each) for each in figures.values() if isinstance(each, dict)]
+            continue
         lines.append(f"{name}:")
         for what, value in figures.items():
             if isinstance(value, dict):

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import venvs
 from benchmarks.dispatchers import dispatchers
 from benchmarks.growth import growth
+from benchmarks.large import large
 from benchmarks.machine import fingerprint, wait_for_quiet
 from benchmarks.measures import MEASURES, Figures, Size, measure
 from benchmarks.startup import startup
@@ -19,6 +20,8 @@ from benchmarks.systems import SYSTEMS, Ground, NotMeasured
 
 #: Jobman as most people will run it, and with nothing beside it.
 MAIN, SMALL = "jobman-postgresql-redis", "jobman-sqlite-database"
+#: The part of a profile's time after which no round goes on; the rest is for what is measured once.
+ROUNDS_SHARE = 0.65
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Run:
     quiet: float = 0.1
     patience: float = 0.0
     began: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.monotonic)
     samples: list[Figures] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     described: dict[str, Figures] = field(default_factory=dict)
@@ -53,6 +57,11 @@ class Run:
             "once": self.once,
         }
 
+    def spent(self) -> float:
+        """The part of the profile's time that is behind, 0 … 1 and more."""
+        minutes = self.size.minutes
+        return (time.monotonic() - self.clock) / 60 / minutes if minutes else 0.0
+
     def settle(self) -> float:
         return wait_for_quiet(self.quiet, self.patience)
 
@@ -65,6 +74,7 @@ def rounds(run: Run, ground: Ground, systems: Sequence[str], measures: Sequence[
                 run.described[name] = place.describe()
         except NotMeasured as error:
             _miss(run, name, error)
+    run.clock = time.monotonic()  # installing the peers does not count
     for number in range(1, run.size.rounds + 1):
         for what in measures:
             for name in [each for each in systems if each in run.described]:
@@ -72,6 +82,9 @@ def rounds(run: Run, ground: Ground, systems: Sequence[str], measures: Sequence[
 
 
 def _sample(run: Run, ground: Ground, name: str, what: str, number: int) -> None:
+    if run.spent() > ROUNDS_SHARE:
+        _miss(run, f"{name}, {what}, round {number}", NotMeasured("the profile's time was up"))
+        return
     others = run.settle()
     try:
         figures = measure(ground, SYSTEMS[name], what, run.described[name], run.size)
@@ -100,8 +113,12 @@ def once(run: Run, ground: Ground, wanted: Sequence[str]) -> None:
             name: growth(ground, name, size.rows, jobs, size.rounds) for name in (MAIN, SMALL)
         },
         "dispatchers": lambda: dispatchers(ground, MAIN, size.dispatches * 4),
+        "large": lambda: {kind: large(kind, size.rows) for kind in ("sqlite", "postgresql")},
     }
     for name in [each for each in steps if each in wanted]:
+        if run.spent() > 0.95:
+            _miss(run, name, NotMeasured("the profile's time was up"))
+            continue
         others = run.settle()
         print(f"{name} …", file=sys.stderr)
         try:
@@ -111,4 +128,4 @@ def once(run: Run, ground: Ground, wanted: Sequence[str]) -> None:
 
 
 ROUNDS = tuple(MEASURES)
-ONCE = ("startup", "stream", "burst", "growth", "dispatchers")
+ONCE = ("startup", "stream", "burst", "growth", "dispatchers", "large")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.report import REFERENCE, Run, median, ratios
+from benchmarks import million
+from benchmarks.report import REFERENCE, Run, loud, median, ratios
 from benchmarks.run import MAIN, SMALL
 from benchmarks.systems import SYSTEMS
 
@@ -22,19 +23,29 @@ BURST_MB = 24.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One target; `figure` is empty when the run did not measure it."""
+    """One target.
+
+    Attributes:
+        figure: Empty when the run did not measure it.
+        timed: Whether a busy machine changes it.
+    """
 
     target: str
     figure: str = ""
     met: bool = False
-
-    def __str__(self) -> str:
-        word = "met" if self.met else "**not met**"
-        return f"| {self.target} | {self.figure or '–'} | {word if self.figure else 'not measured'} |"
+    timed: bool = True
 
 
 def table(run: Run) -> str:
-    lines = ["| target | figure | |", "|---|---|---|", *map(str, verdicts(run))]
+    """Every target with its figure and a word; on a loud machine none is judged that is a matter of time."""
+    lines = ["| target | figure | |", "|---|---|---|"]
+    for verdict in verdicts(run):
+        word = "met" if verdict.met else "**not met**"
+        if not verdict.figure:
+            word = "not measured"
+        elif verdict.timed and loud(run):
+            word = "not judged: the machine was not quiet"
+        lines.append(f"| {verdict.target} | {verdict.figure or '–'} | {word} |")
     return "\n".join(lines)
 
 
@@ -71,6 +82,24 @@ def verdicts(run: Run) -> Iterator[Verdict]:
     for name, found in _of_systems(run, "growth"):
         title = f"drain within 10 % of an empty table, {run['size']['rows']:,} rows, {SYSTEMS[name].title}"
         yield _plain(title, found["fall"], 0.10, "{:.0%} slower")
+    for figures in run["once"].get("large", {}).values():
+        if isinstance(figures, dict):
+            yield from _large(figures)
+
+
+def _large(figures: dict[str, Any]) -> Iterator[Verdict]:
+    """What `million` judges, a line for each of its targets."""
+    where = f"{figures['rows']:,} rows, {figures['database']}"
+    worst = max(page["page_ms"] for page in figures["pages"])
+    yield _plain(f"any list page of {where}: ≤ {million.PAGE_MS:.0f} ms", worst, million.PAGE_MS, "{:.0f} ms")
+    for step in figures["steps"]:
+        if step["table"] == figures["rows"] and step["step"] in ("prune", "requeue"):
+            judged = million.judged(step, figures)
+            said = (
+                f"{step['rows_per_s']:,} rows/s, {step['seconds']:.1f} s, at most {step['longest_ms']:.0f} ms"
+            )
+            title = f"{step['step']}, {where}: {', '.join(text for text, _ in judged)}"
+            yield Verdict(title, said, all(kept for _, kept in judged))
 
 
 def _times(run: Run, target: str, system: str, others: list[str], figure: str, wanted: float) -> Verdict:
@@ -83,8 +112,10 @@ def _times(run: Run, target: str, system: str, others: list[str], figure: str, w
     return Verdict(target, said, middle <= wanted if less else middle >= wanted)
 
 
-def _plain(target: str, value: float | None, most: float, form: str) -> Verdict:
-    return Verdict(target) if value is None else Verdict(target, form.format(value), value <= most)
+def _plain(target: str, value: float | None, most: float, form: str, *, timed: bool = True) -> Verdict:
+    if value is None:
+        return Verdict(target)
+    return Verdict(target, form.format(value), value <= most, timed)
 
 
 def _startup(found: dict[str, Any]) -> Iterator[Verdict]:
@@ -99,16 +130,18 @@ def _startup(found: dict[str, Any]) -> Iterator[Verdict]:
 def _memory(run: Run) -> Iterator[Verdict]:
     own, theirs = median(run, MAIN, "worker_mb"), median(run, REFERENCE, "worker_mb")
     more = own - theirs if own is not None and theirs is not None else None
-    yield _plain("an idle worker process (PSS): ≤ bare Huey's + 35 MB", more, MORE_MB, "{:+.1f} MB")
+    yield _plain(
+        "an idle worker process (PSS): ≤ bare Huey's + 35 MB", more, MORE_MB, "{:+.1f} MB", timed=False
+    )
     for name, found in _of_systems(run, "stream"):
         title = f"flat over {found['jobs']:,} jobs (at most {GROWTH_MB:.0f} MB), {SYSTEMS[name].title}"
-        yield _plain(title, found["growth_mb"], GROWTH_MB, "{:+.2f} MB")
+        yield _plain(title, found["growth_mb"], GROWTH_MB, "{:+.2f} MB", timed=False)
     for name, found in _of_systems(run, "burst"):
         title = (
             f"dispatch_many of {found['jobs']:,}: at most {BURST_MB:.0f} MB more than for a tenth, "
             f"{SYSTEMS[name].title}"
         )
-        yield _plain(title, found["growth_mb"], BURST_MB, "{:+.1f} MB")
+        yield _plain(title, found["growth_mb"], BURST_MB, "{:+.1f} MB", timed=False)
 
 
 def _of_systems(run: Run, what: str) -> Iterator[tuple[str, Any]]:

@@ -10,10 +10,10 @@ manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 packages := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint types fmt faults mutants bench clean
+.PHONY: help venv demo test check lint types fmt faults mutants bench bench-full clean
 
 help: ## Show what can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.dev ## Make the virtual environment with all that development needs
 
@@ -44,11 +44,16 @@ faults: $(VENV)/.dev ## Run the long fault profile (JOBMAN_FAULT_SEEDS=5, JOBMAN
 mutants: $(VENV)/.dev ## Break the product on purpose and see that the tests notice
 	$(bin)/python scripts/mutants
 
-bench: $(VENV)/.dev ## Measure how fast a line is drained, beside bare Huey
-	$(bin)/python benchmarks/drain.py $(BENCH_ARGS)
+bench: $(VENV)/.dev ## Measure Jobman beside other queues, in 10 minutes (BENCH_ARGS="--systems …")
+	@scripts/test-deps
+	$(bin)/python -m benchmarks $(BENCH_ARGS)
+
+bench-full: $(VENV)/.dev ## The same for figures to quote, with a million rows; for a quiet machine
+	@scripts/test-deps
+	$(bin)/python -m benchmarks --profile full $(BENCH_ARGS)
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(wildcard jobman_cli plugins tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
 # What is installed is stamped, so that a second run is quick and a changed pyproject.toml is installed anew.

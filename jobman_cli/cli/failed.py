@@ -17,7 +17,7 @@ from jobman_cli.operations.objects.jobs import failed_object
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
     from jobman_cli.operations.selection import Found
-    from jobman_cli.store.queries import FailedFilter
+    from jobman_cli.store.queries_failed import FailedFilter
     from jobman_cli.store.tables import FailedJob
 
 _ONE, _MANY = "failed job", "failed jobs"

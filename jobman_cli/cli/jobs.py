@@ -33,17 +33,26 @@ def jobs(
     until: options.Until = None,
     limit: options.Limit = 20,
     before: options.Before = None,
+    silenced: Annotated[bool, typer.Option("--silenced", help="Only silenced jobs, in any state.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Leave nothing out: also completed jobs that are silenced.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
     """List jobs, the newest first.
 
-    All that is asked for must hold; of several --status one. Pages go on with --before.
+    All that is asked for must hold; of several --status one. Pages go on with --before. Completed jobs that
+    are silenced are left out, unless --type or --tag asks for them.
     """
     options.checked(type=type, queue=queue, tag=tag, error=error)
+    if silenced and everything:
+        raise UsageError("--silenced and --all do not go together", hint="Leave one out.")
     jobman = jobman_of(ctx)
     from jobman_cli.operations.filters import job_filter
     from jobman_cli.operations.look import jobs as look
+    from jobman_cli.operations.silence import only_silenced, without_silenced
 
+    asked = any((status, type, queue, tag, error, since, until, before, silenced))
     wanted = job_filter(
         jobman.records,
         mark="--",
@@ -56,12 +65,17 @@ def jobs(
         until=until,
         before=before,
     )
+    if silenced:
+        wanted = only_silenced(jobman.settings, wanted)
+    elif not everything:
+        wanted = without_silenced(jobman.settings, wanted)
     found = look(jobman.records, wanted, limit)
     if as_json:
         output.write_json([job_object(job, jobman.settings) for job in found])
     elif not found:
-        asked = any((status, type, queue, tag, error, since, until, before))
-        talk.say("there are no such jobs" if asked else "there are no jobs yet")
+        talk.say("there are no such jobs" if asked or wanted.without else "there are no jobs yet")
+        if wanted.without:
+            talk.say("silenced ones that are completed are left out: add --all")
     else:
         rows.write_jobs(found)
         if len(found) == limit:

@@ -16,3 +16,12 @@ ID_WIDTH = 19
 def rank(queued_ms: int, priority: int) -> int:
     """The place in the line of a job queued at ``queued_ms`` (milliseconds since 1970, UTC)."""
     return queued_ms - priority * PRIORITY_STEP
+
+
+def waited(rank: int, until: float) -> float:
+    """Seconds from joining the line to ``until`` (seconds since 1970); 0 where two clocks make it negative.
+
+    The priority goes out by the division, because nobody waits for a whole step (31 years).
+    """
+    wait = (until * 1000.0 - rank) % PRIORITY_STEP
+    return wait / 1000.0 if wait < PRIORITY_STEP / 2 else 0.0

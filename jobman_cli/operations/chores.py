@@ -17,7 +17,7 @@ from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.progress import Progress
 from jobman_cli.operations.prune import cutoff, prune
 from jobman_cli.operations.requeue import requeue_unqueued
-from jobman_cli.store.queries import FailedFilter
+from jobman_cli.store.queries_failed import FailedFilter
 
 #: The most days and hours that can be asked for: a hundred years.
 _DAYS = 36525

@@ -15,7 +15,8 @@ from jobman_cli.operations.progress import Progress, ignore
 from jobman_cli.operations.selection import BATCH, Stride, batches, each_failed
 from jobman_cli.store.lifecycle.prune import forget_failed
 from jobman_cli.store.lifecycle.requeue import retry_failed
-from jobman_cli.store.queries import FailedFilter, database_now, find_failed, list_failed
+from jobman_cli.store.queries import database_now
+from jobman_cli.store.queries_failed import FailedFilter, find_failed, list_failed
 from jobman_cli.store.tables import FailedJob
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

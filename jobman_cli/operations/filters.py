@@ -9,7 +9,8 @@ from jobman_cli.core.values import read_moment
 from jobman_cli.errors import InvalidOption
 from jobman_cli.operations.look import moment
 from jobman_cli.operations.parts import Lines, Parts, Records
-from jobman_cli.store.queries import FailedFilter, JobFilter
+from jobman_cli.store.queries import JobFilter
+from jobman_cli.store.queries_failed import FailedFilter
 
 AnyParts = Records | Lines | Parts
 

@@ -16,7 +16,6 @@ from jobman_cli.store.queries import (
     JobFilter,
     count_by_state,
     database_now,
-    failed_of,
     find_job,
     find_jobs,
     find_workers,
@@ -25,6 +24,7 @@ from jobman_cli.store.queries import (
     live_workers,
     place_in_line,
 )
+from jobman_cli.store.queries_failed import failed_of
 from jobman_cli.store.tables import Attempt, FailedJob, Job, Worker
 
 #: Seconds between two looks at a job that is waited for: at first, at the most.

@@ -13,14 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from jobman_cli.operations.selection import Stride
 from jobman_cli.store.database import Database
-from jobman_cli.store.queries import (
-    FailedFilter,
-    JobFilter,
-    highest_failed,
-    highest_job,
-    list_failed,
-    list_jobs,
-)
+from jobman_cli.store.queries import JobFilter, highest_job, list_jobs
+from jobman_cli.store.queries_failed import FailedFilter, highest_failed, list_failed
 from jobman_cli.store.tables import FailedJob, Job
 
 #: Seconds after which a page is given as it is; the last statement may add as much as ``Stride`` aims at.

@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobman_cli.core.backoff import backoff_delay
 from jobman_cli.core.outcome import Outcome, OutcomeKind
+from jobman_cli.errors import JobmanError
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.store.database import Database
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import held
-from jobman_cli.store.lifecycle.finish import Finish, fail
+from jobman_cli.store.lifecycle.finish import Finish, fail, is_final
+from jobman_cli.store.lifecycle.metrics import Count, CountKey, add_counts
 from jobman_cli.store.lifecycle.release import release_all
 from jobman_cli.store.lifecycle.rescue import Rescued, take_back, take_orphans
 from jobman_cli.store.lifecycle.workers import Neighbour, lose, lose_silent, neighbours, tidy
+from jobman_cli.store.queries import find_job
 
 logger = logging.getLogger("jobman.rescue")
 
@@ -39,7 +42,7 @@ def rescue_silent(parts: Parts, boot_id: str, oldest: float) -> Rescued:
         oldest: By the clock that judges leases.
     """
     taken = parts.database.run(_silent, parts, oldest, boot_id)
-    return _tell(parts, taken)
+    return _tell(parts, taken, parts.database)
 
 
 def rescue_dead(
@@ -59,8 +62,8 @@ def rescue_dead(
         known: True when ``started`` tells the whole truth.
         database: Another way to the same database, for a process that forks.
     """
-    run = (database or parts.database).run
-    return _tell(parts, run(_dead, parts, list(workers), reason, started, known))
+    database = database or parts.database
+    return _tell(parts, database.run(_dead, parts, list(workers), reason, started, known), database)
 
 
 def fail_stuck(
@@ -70,14 +73,14 @@ def fail_stuck(
 
     What else the worker held is released.
     """
-    run = (database or parts.database).run
-    return _tell(parts, run(_stuck, parts, worker, job_id, claims))
+    database = database or parts.database
+    return _tell(parts, database.run(_stuck, parts, worker, job_id, claims), database)
 
 
 def rescue_orphans(parts: Parts) -> Rescued:
     """Take back running jobs whose worker's row is missing or says that it has ended."""
     engine, limit = parts.engine.name, parts.settings.rescue_limit
-    return _tell(parts, parts.database.run(take_orphans, limit, engine, BATCH))
+    return _tell(parts, parts.database.run(take_orphans, limit, engine, BATCH), parts.database)
 
 
 def same_host(parts: Parts, boot_id: str, pid_namespace: str) -> list[Neighbour]:
@@ -110,6 +113,7 @@ def _dead(
 
 def _stuck(connection: Any, dialect: Dialect, parts: Parts, worker: str, job_id: int, claims: int) -> Rescued:
     lose(connection, dialect, [worker])
+    taken = Rescued()
     for claim in held(connection, dialect, worker):
         if (claim.id, claim.claims) == (job_id, claims):
             job_type = parts.registry.types.get(claim.type)
@@ -122,8 +126,12 @@ def _stuck(connection: Any, dialect: Dialect, parts: Parts, worker: str, job_id:
                 message,
                 backoff_delay(backoff, claim.attempt, random.random),
             )
-            fail(connection, dialect, worker, Finish(claim, outcome, None, time.time()), parts.engine.name)
-    return Rescued(rows := release_all(connection, dialect, worker), released=len(rows))
+            finish = Finish(claim, outcome, None, time.time())
+            if fail(connection, dialect, worker, finish, parts.engine.name):
+                taken.count(find_job(connection, dialect, job_id), final=is_final(claim, outcome))
+    taken.rows = release_all(connection, dialect, worker)
+    taken.released = len(taken.rows)
+    return taken
 
 
 def _take(
@@ -143,10 +151,25 @@ def _take(
     return taken
 
 
-def _tell(parts: Parts, taken: Rescued) -> Rescued:
+def _tell(parts: Parts, taken: Rescued, database: Database) -> Rescued:
     if taken.rows:
         push(parts, taken.rows)
+    if taken.counts:
+        _count(database, taken.counts)
     if taken.rescued or taken.released:
         again = len(taken.rescued) - len(taken.failed)
         logger.warning("rescued %d job(s), released %d, failed %d", again, taken.released, len(taken.failed))
     return taken
+
+
+def _count(database: Database, counts: Mapping[CountKey, Count]) -> None:
+    """Add to the metrics what no worker is left to count.
+
+    In a transaction of its own: a worker that is frozen while it writes its counts must not keep a job from
+    being taken back.
+    """
+    try:
+        database.run(add_counts, counts)
+    except JobmanError as error:
+        number = sum(count.failed_attempts for count in counts.values())
+        logger.warning("%d failure(s) are missing from the metrics: %s", number, error)

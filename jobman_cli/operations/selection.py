@@ -9,15 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from jobman_cli.operations.parts import Lines, Parts, Records
-from jobman_cli.store.queries import (
-    FailedFilter,
-    JobFilter,
-    count_failed,
-    count_jobs,
-    failed_ids,
-    highest_job,
-    job_ids,
-)
+from jobman_cli.store.queries import JobFilter, count_jobs, highest_job, job_ids
+from jobman_cli.store.queries_failed import FailedFilter, count_failed, failed_ids
 
 T = TypeVar("T")
 

@@ -54,7 +54,7 @@ def _walk(setting: str, value: Any, origins: Mapping[str, str], above: str) -> I
 
 def _plain(value: Any) -> Any:
     if isinstance(value, JobOverride):
-        return _plain(value.options())
+        return _plain(value.given())
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

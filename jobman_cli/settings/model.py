@@ -55,6 +55,7 @@ class JobOverride:
         timeout: Seconds one attempt may run; ``NO_LIMIT`` where the file says ``null``.
         backoff: Seconds before the second try, the third …; the last one repeats.
         priority: −1000 … 1000, higher first.
+        silenced: Whether lists leave out its completed jobs; wins over ``Settings.silenced``.
     """
 
     queue: str | None = None
@@ -62,18 +63,23 @@ class JobOverride:
     timeout: float | None = None
     backoff: tuple[float, ...] | None = None
     priority: int | None = None
+    silenced: bool | None = None
 
-    def options(self) -> dict[str, Any]:
-        """Return the overridden options only, as ``@job`` spells them: no time limit is ``timeout=None``.
-
-        >>> JobOverride(tries=5, timeout=NO_LIMIT).options()
-        {'tries': 5, 'timeout': None}
-        """
+    def given(self) -> dict[str, Any]:
+        """Return what is overridden only; no time limit is ``timeout=None``."""
         given = {name: getattr(self, name) for name in (f.name for f in fields(self))}
         options = {name: value for name, value in given.items() if value is not None}
         if options.get("timeout") == NO_LIMIT:
             options["timeout"] = None
         return options
+
+    def options(self) -> dict[str, Any]:
+        """Return the overridden options of the job type itself, as ``@job`` spells them.
+
+        >>> JobOverride(tries=5, timeout=NO_LIMIT, silenced=True).options()
+        {'tries': 5, 'timeout': None}
+        """
+        return {name: value for name, value in self.given().items() if name != "silenced"}
 
 
 def _default_supervisors() -> dict[str, Mapping[str, Any]]:
@@ -109,6 +115,8 @@ class Settings:
     plugins: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     jobs: Mapping[str, JobOverride] = field(default_factory=dict)
+    silenced: tuple[str, ...] = ()
+    silenced_tags: tuple[str, ...] = ()
     max_attribs_bytes: int = 1_048_576
     recording: str = "turn"
     shutdown_timeout: float = 30.0

@@ -47,6 +47,7 @@ NAME = Text(r"[A-Za-z0-9_.-]{1,64}", "1 to 64 letters, digits, or _ . -")
 ENVIRONMENT = Text(r"[A-Za-z0-9_.*?-]{1,64}", "1 to 64 letters, digits, or _ . - (* and ? match any)")
 PLUGIN = Text(r"[A-Za-z0-9_.-]{1,100}", "a plugin's name, such as hello")
 MODULE = Text(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*", "a Python module, such as myapp.jobs")
+TAG = Text(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,1000}", "a tag: 1 to 1000 printable characters")
 PATTERN = Text(r"[\s\S]{1,100}", "a pattern of 1 to 100 characters, such as *password*")
 CRON = Text(r"\s*(?:[0-9A-Za-z*/,#?-]+\s+){4}[0-9A-Za-z*/,#?-]+\s*", 'five cron fields, such as "0 3 * * *"')
 
@@ -65,6 +66,7 @@ _JOB = Record(
         "timeout": Number(0, _MAX_SECONDS, above=True, null_is=NO_LIMIT),
         "backoff": ListOf(Number(0, _MAX_SECONDS), "[1, 5, 10]", single=True),
         "priority": _PRIORITY,
+        "silenced": Flag(),
     },
     _job_override,
     "option of a job type",
@@ -262,6 +264,8 @@ def settings_shape(root: Path) -> Record:
             "plugins": ListOf(PLUGIN, "[hello]", unique=str),
             "modules": ListOf(MODULE, "[myapp.jobs]", unique=str),
             "jobs": MapOf(JOB_TYPE, _JOB),
+            "silenced": ListOf(JOB_TYPE, "[hello]", unique=str),
+            "silenced_tags": ListOf(TAG, "[heartbeat]", unique=str),
             "max_attribs_bytes": Number(2, 2**30, whole=True),
             "recording": Choice(("turn", "each")),
             "shutdown_timeout": Number(0, _YEAR),

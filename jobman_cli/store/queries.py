@@ -13,6 +13,7 @@ from sqlalchemy import (
     Double,
     Select,
     and_,
+    false,
     func,
     literal,
     literal_column,
@@ -27,12 +28,10 @@ from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.tables import (
     ATTEMPTS,
     DUE,
-    FAILED_JOBS,
     IN_LINE,
     JOBS,
     WORKERS,
     Attempt,
-    FailedJob,
     Job,
     UTCDateTime,
     Worker,
@@ -40,6 +39,14 @@ from jobman_cli.store.tables import (
 
 #: Counting a place in the line stops here.
 FAR = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Jobs of any of these types, or with any of these tags."""
+
+    types: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class JobFilter:
         until: Made before this moment.
         before: Only ids below this one: the next page of a list that begins with the newest.
         floor: Only this id and those above it.
+        without: None of these that is completed.
+        only: None but these.
     """
 
     statuses: tuple[str, ...] = ()
@@ -64,42 +73,15 @@ class JobFilter:
     until: datetime | None = None
     before: int | None = None
     floor: int | None = None
+    without: Silence | None = None
+    only: Silence | None = None
 
     @property
     def indexed(self) -> bool:
         """True when an index leads from one match to the next: then no row is read in vain."""
         asked = (len(self.statuses) > 0, self.type is not None)
-        others = (self.queue, self.tag, self.error, self.since, self.until)
+        others = (self.queue, self.tag, self.error, self.since, self.until, self.without, self.only)
         return sum(asked) < 2 and len(self.statuses) < 2 and all(each is None for each in others)
-
-
-@dataclass(frozen=True, slots=True)
-class FailedFilter:
-    """Which ``failed_jobs`` rows; None leaves a question open.
-
-    Attributes:
-        error: Text that the exception holds, whatever the case.
-        failed_since: Failed at or after this moment.
-        failed_before: Failed before this moment.
-        before: Only ids below this one: the next page of a list that begins with the newest.
-        floor: Only this id and those above it.
-        upto: Only ids up to this one.
-    """
-
-    queue: str | None = None
-    type: str | None = None
-    error: str | None = None
-    failed_since: datetime | None = None
-    failed_before: datetime | None = None
-    before: int | None = None
-    floor: int | None = None
-    upto: int | None = None
-
-    @property
-    def indexed(self) -> bool:
-        """True when no row is read in vain."""
-        asked = (self.queue, self.type, self.error, self.failed_since, self.failed_before)
-        return all(each is None for each in asked)
 
 
 def find_job(connection: Connection, dialect: Dialect, job_id: int) -> Job | None:
@@ -228,50 +210,6 @@ def list_attempts(connection: Connection, dialect: Dialect, job_id: int) -> list
     return [Attempt(**row) for row in connection.execute(query).mappings()]
 
 
-def find_failed(
-    connection: Connection, dialect: Dialect, ids: Sequence[int], uuids: Sequence[str]
-) -> list[FailedJob]:
-    """The ``failed_jobs`` rows of some ids or uuids, in id order."""
-    query = select(FAILED_JOBS).where(or_(FAILED_JOBS.c.id.in_(ids), FAILED_JOBS.c.uuid.in_(uuids)))
-    rows = connection.execute(query.order_by(FAILED_JOBS.c.id)).mappings()
-    return [FailedJob(**row) for row in rows]
-
-
-def failed_of(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> list[FailedJob]:
-    """The ``failed_jobs`` rows of some jobs, in id order."""
-    query = select(FAILED_JOBS).where(FAILED_JOBS.c.jobman_id.in_(ids)).order_by(FAILED_JOBS.c.id)
-    return [FailedJob(**row) for row in connection.execute(query).mappings()]
-
-
-def list_failed(
-    connection: Connection, dialect: Dialect, wanted: FailedFilter, limit: int, upward: bool = False
-) -> list[FailedJob]:
-    """A page of ``failed_jobs``, the newest first; upward the oldest first."""
-    order = FAILED_JOBS.c.id.asc() if upward else FAILED_JOBS.c.id.desc()
-    query = _narrow_failed(select(FAILED_JOBS), wanted).order_by(order).limit(limit)
-    return [FailedJob(**row) for row in connection.execute(query).mappings()]
-
-
-def highest_failed(connection: Connection, dialect: Dialect) -> int:
-    """The id of the newest ``failed_jobs`` row; 0 when there is none."""
-    return int(connection.execute(select(func.coalesce(func.max(FAILED_JOBS.c.id), 0))).scalar_one())
-
-
-def failed_ids(
-    connection: Connection, dialect: Dialect, wanted: FailedFilter, after: int, limit: int
-) -> list[int]:
-    """Ids of the ``failed_jobs`` rows that match, ascending, above ``after``."""
-    query = _narrow_failed(select(FAILED_JOBS.c.id), wanted).where(FAILED_JOBS.c.id > after)
-    return list(connection.execute(query.order_by(FAILED_JOBS.c.id).limit(limit)).scalars())
-
-
-def count_failed(connection: Connection, dialect: Dialect, wanted: FailedFilter) -> tuple[int, int]:
-    """How many ``failed_jobs`` rows match, and the highest id among them (0 when there is none)."""
-    query = _narrow_failed(select(func.count(), func.coalesce(func.max(FAILED_JOBS.c.id), 0)), wanted)
-    number, highest = connection.execute(query).one()
-    return number, highest
-
-
 def live_workers(connection: Connection, dialect: Dialect, lease: float) -> list[Worker]:
     """Workers whose last sign of life is younger than the lease (seconds), by the database's clock."""
     query = select(WORKERS).where(WORKERS.c.state == "running").order_by(WORKERS.c.started_at)
@@ -318,25 +256,14 @@ def _narrow(query: Select[Any], dialect: Dialect, wanted: JobFilter) -> Select[A
         conditions.append(JOBS.c.id < wanted.before)
     if wanted.floor is not None:
         conditions.append(JOBS.c.id >= wanted.floor)
+    if wanted.without is not None:
+        conditions.append(or_(JOBS.c.status != "completed", ~_silenced(dialect, wanted.without)))
+    if wanted.only is not None:
+        conditions.append(_silenced(dialect, wanted.only))
     return query.where(*conditions)
 
 
-def _narrow_failed(query: Select[Any], wanted: FailedFilter) -> Select[Any]:
-    if wanted.queue is not None:
-        query = query.where(FAILED_JOBS.c.queue == wanted.queue)
-    if wanted.type is not None:
-        of_type = select(JOBS.c.id).where(JOBS.c.id == FAILED_JOBS.c.jobman_id, JOBS.c.type == wanted.type)
-        query = query.where(of_type.exists())
-    if wanted.error is not None:
-        query = query.where(FAILED_JOBS.c.exception.icontains(wanted.error, autoescape=True))
-    if wanted.failed_since is not None:
-        query = query.where(FAILED_JOBS.c.failed_at >= wanted.failed_since)
-    if wanted.failed_before is not None:
-        query = query.where(FAILED_JOBS.c.failed_at < wanted.failed_before)
-    if wanted.before is not None:
-        query = query.where(FAILED_JOBS.c.id < wanted.before)
-    if wanted.floor is not None:
-        query = query.where(FAILED_JOBS.c.id >= wanted.floor)
-    if wanted.upto is not None:
-        query = query.where(FAILED_JOBS.c.id <= wanted.upto)
-    return query
+def _silenced(dialect: Dialect, silence: Silence) -> ColumnElement[bool]:
+    # A row without tags holds none of them: NULL would be neither yes nor no.
+    tagged = (func.coalesce(dialect.has_item(JOBS.c.tags, tag), false()) for tag in silence.tags)
+    return or_(JOBS.c.type.in_(silence.types), *tagged)

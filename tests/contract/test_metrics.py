@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from rig import Rig, add_jobs, change, set_worker
+from rig import Rig, add_jobs, add_worker, change, row_of, set_worker
 from sqlalchemy import select
 
 from jobman_cli.core.histogram import ERROR, bucket
 from jobman_cli.core.outcome import COMPLETED, Outcome, OutcomeKind
+from jobman_cli.errors import StoreUnavailable
+from jobman_cli.operations import rescue as rescues
 from jobman_cli.operations.metrics import (
     metrics,
     queue_states,
@@ -24,12 +26,14 @@ from jobman_cli.operations.metrics import (
     unwatch_tags,
     watch_tags,
 )
+from jobman_cli.operations.rescue import fail_stuck, rescue_dead, rescue_orphans
 from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.store.database import Database
-from jobman_cli.store.lifecycle.claim import Claim
+from jobman_cli.store.lifecycle.claim import Claim, claim_ids
 from jobman_cli.store.lifecycle.finish import Finish
-from jobman_cli.store.lifecycle.metrics import DAY, HOUR, MINUTE, Count, Spread, add_counts
+from jobman_cli.store.lifecycle.metrics import DAY, HOUR, MINUTE, Count, Spread, add_counts, count_failure
+from jobman_cli.store.lifecycle.rescue import Rescued
 from jobman_cli.store.queries import database_now
 from jobman_cli.store.tables import METRICS
 
@@ -214,6 +218,79 @@ def test_many_thin_at_once(plain: Rig) -> None:
     thin_metrics(plain.parts, now)
     assert not failures
     assert [(row.span, row.completed) for row in rows(plain.store)] == [(HOUR, 60)] * 2
+
+
+# --- from those who bury workers -------------------------------------------------------------------------
+
+
+def die(plain: Rig, job: int) -> Rescued:
+    """A worker claims the job and dies."""
+    worker = add_worker(plain.store)
+    assert plain.store.run(claim_ids, worker, [job])
+    return rescue_dead(plain.parts, [worker], "signal 9")
+
+
+def test_the_fourth_death_is_a_failure(plain: Rig) -> None:
+    job = plain.dispatch("noop", priority=7)
+    long_ago = datetime.now(UTC) - timedelta(seconds=40)
+    for _ in range(3):
+        assert not die(plain, job).failed
+        assert rows(plain.store) == []  # it runs again: nothing has failed
+    worker = add_worker(plain.store)
+    [claim] = plain.store.run(claim_ids, worker, [job])
+    change(plain.store, job, started_at=long_ago, rank=claim.rank - 60_000)
+    assert rescue_dead(plain.parts, [worker], "signal 9").failed == [job]
+    assert rescue_dead(plain.parts, [worker], "signal 9").failed == []
+    [row] = rows(plain.store)
+    assert (row.type, row.queue, row.completed, row.failed_attempts, row.failed_jobs) == (
+        "noop", "default", 0, 1, 1,
+    )  # fmt: skip
+    assert 40 <= row.runtime_sum == row.runtime_max < 50
+    assert 15 < row.wait_sum < 25
+    assert sum(row.runtime_histogram.values()) == sum(row.wait_histogram.values()) == 1
+
+
+@pytest.mark.parametrize(("name", "failed_jobs"), [("noop", 1), ("boom", 0)])
+def test_a_job_that_is_killed_past_its_timeout_is_a_failure(plain: Rig, name: str, failed_jobs: int) -> None:
+    job, other = plain.dispatch(name), plain.dispatch("noop")
+    worker = add_worker(plain.store)
+    [claim, _] = plain.store.run(claim_ids, worker, [job, other])
+    assert fail_stuck(plain.parts, worker, job, claim.claims).released == 1
+    fail_stuck(plain.parts, worker, job, claim.claims)
+    [row] = rows(plain.store)
+    assert (row.type, row.failed_attempts, row.failed_jobs) == (name, 1, failed_jobs)
+    assert 0 <= row.runtime_max < 30
+
+
+def test_orphans_that_fail_are_counted(plain: Rig) -> None:
+    [job] = add_jobs(plain.store)
+    now = datetime.now(UTC)
+    change(plain.store, job, status="running", worker_id="nobody", claims=4, attempts=4, rescues=3)
+    change(plain.store, job, started_at=now)
+    assert rescue_orphans(plain.parts).failed == [job]
+    assert [row.failed_jobs for row in rows(plain.store)] == [1]
+
+
+def test_metrics_that_cannot_be_written_keep_no_job(
+    plain: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(rescues, "add_counts", away)
+    [job] = add_jobs(plain.store)
+    change(plain.store, job, rescues=3)
+    assert die(plain, job).failed == [job]
+    assert row_of(plain.store, job).status == "failed"
+    assert "1 failure(s) are missing from the metrics: away" in caplog.text
+
+
+@pytest.mark.parametrize("priority", [-1000, 0, 7, 1000])
+def test_the_wait_is_read_from_the_rank_as_a_meter_does(priority: int) -> None:
+    [count] = counted(attempt(1.0, wait=12.5, priority=priority)).values()
+    rank = round((1_700_000_000.5 - 12.5) * 1000) - priority * 10**12
+    assert count_failure(rank, 1_700_000_000.5, 1_700_000_001.5, final=False).wait == count.wait
+    assert count_failure(rank, 1_699_999_980.0, 1_700_000_000.0, final=False).wait.max == 0.0
 
 
 # --- from workers --------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from jobman_cli.operations import failed, look, paging, selection
 from jobman_cli.operations.parts import Records
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import Database
-from jobman_cli.store.queries import FailedFilter, JobFilter, count_by_state
+from jobman_cli.store.queries import JobFilter, Silence, count_by_state
+from jobman_cli.store.queries_failed import FailedFilter
 from jobman_cli.store.tables import FAILED_JOBS
 
 
@@ -74,6 +75,13 @@ def look_ids(connection: Any, dialect: Any) -> list[int]:
     return list(connection.execute(select(JOBS.c.id)).scalars())
 
 
+HELLO, B, BOTH = Silence(("hello",)), Silence(tags=("b", "never")), Silence(("hello",), ("b",))
+
+
+def silenced(row: Any) -> bool:
+    return row.type == "hello" or "b" in (row.tags or ())
+
+
 FILTERS = {
     "all": (JobFilter(), lambda row: True),
     "a state": (JobFilter(statuses=("failed",)), lambda row: row.status == "failed"),
@@ -91,6 +99,28 @@ FILTERS = {
         lambda row: (row.status, row.type, row.queue) == ("queued", "noop", "mail"),
     ),
     "none": (JobFilter(queue="nowhere"), lambda row: False),
+    "without a type": (
+        JobFilter(without=HELLO),
+        lambda row: row.status != "completed" or row.type != "hello",
+    ),
+    "without tags": (
+        JobFilter(without=B),
+        lambda row: row.status != "completed" or "b" not in (row.tags or ()),
+    ),
+    "without, of a state": (
+        JobFilter(statuses=("completed",), without=BOTH),
+        lambda row: row.status == "completed" and not silenced(row),
+    ),
+    "without, of a queue": (
+        JobFilter(queue="mail", without=BOTH),
+        lambda row: row.queue == "mail" and (row.status != "completed" or not silenced(row)),
+    ),
+    "only": (JobFilter(only=BOTH), lambda row: silenced(row)),
+    "only, of a state": (
+        JobFilter(statuses=("queued",), only=BOTH),
+        lambda row: row.status == "queued" and silenced(row),
+    ),
+    "only of nothing": (JobFilter(only=Silence()), lambda row: False),
 }
 
 

@@ -37,10 +37,13 @@ def plain(ms: float = 0) -> None:
 
 @job("held", tries=5, backoff=[0.1], timeout=None)
 def held(ctx: Context, gate: str) -> None:
-    """Runs until the file appears, then has its effect."""
+    """Runs until a gate opens, then has its effect, and notes that it has tried."""
     wait_for(gate, ctx)
-    with ctx.completing() as session:
-        record(session, ctx)
+    try:
+        with ctx.completing() as session:
+            record(session, ctx)
+    finally:
+        Path(f"{gate}.tried-{ctx.attempt}").touch()
 
 
 @job("held_plain", tries=5, backoff=[0.1], timeout=None)
@@ -49,8 +52,9 @@ def held_plain(ctx: Context, gate: str) -> None:
 
 
 def wait_for(gate: str, ctx: Context) -> None:
+    """Until the file appears, or the one that lets this attempt alone go on."""
     Path(f"{gate}.started-{ctx.attempt}").write_text(str(os.getpid()))
-    while not Path(gate).exists():
+    while not (Path(gate).exists() or Path(f"{gate}.open-{ctx.attempt}").exists()):
         time.sleep(0.01)
 
 

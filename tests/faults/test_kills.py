@@ -179,6 +179,35 @@ def test_frozen_for_two_leases(make_scene: Any, combination: str, whole: bool) -
     assert [worker.state for worker in scene.workers() if worker.uuid == old] == ["lost"]
 
 
+@pytest.mark.parametrize("combination", ["postgresql-redis", "mariadb-database"])
+def test_an_attempt_that_was_given_up_has_no_effect(make_scene: Any, combination: str) -> None:
+    """Its worker lives, and its job was run to the end by another, when it reaches its completing().
+
+    Each step waits for the one before it, so the oracle's count does not depend on who is quicker: the
+    supervisor that would end the old worker is frozen until the old worker has tried.
+    """
+    scene: Scene = make_scene(combination)
+    frozen = scene.supervisor()
+    job = scene.dispatch("held", gate=str(scene.gate()))
+    scene.until_started(1)
+    old, process = scene.row(job).worker_id, scene.worker_of(job)
+    scene.supervisor()
+    os.kill(frozen.pid, signal.SIGSTOP)
+    scene.until_started(2)
+    assert [worker.state for worker in scene.workers() if worker.uuid == old] == ["lost"]
+    scene.gate("gate.open-2").touch()
+    scene.until(job, "completed")
+    assert process.is_running() and not scene.gate("gate.tried-1").exists()
+    scene.gate("gate.open-1").touch()
+    wait_until(scene.gate("gate.tried-1").exists, 10, "the old worker's completing()")
+    scene.drain()
+    assert [attempt for _, attempt in scene.ask(text("SELECT job_id, attempt FROM effect"))] == [2]
+    row = scene.row(job)
+    assert (row.status, row.claims, row.rescues) == ("completed", 2, 1)
+    assert row.worker_id != old
+    os.kill(frozen.pid, signal.SIGCONT)
+
+
 def test_poison_dies_alone_after_four_starts(make_scene: Any) -> None:
     """T10: a job that kills its workers among neighbours that do no harm."""
     scene: Scene = make_scene("postgresql-redis")

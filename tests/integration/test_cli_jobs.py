@@ -61,6 +61,72 @@ def test_filters_and_pages(app: App) -> None:
     assert app.ok("jobs", "--type", "nothing").out == ""
 
 
+class TestSilenced:
+    """Jobs 1 to 4: completed, completed of another type, failed, queued."""
+
+    @pytest.fixture
+    def ids(self, app: App):
+        app.module(
+            "jobs_of_a_test",
+            """
+            from jobman_cli import Fail, job
+
+            @job("beat", tags=["pulse"])
+            def beat(boom: bool = False) -> None:
+                if boom:
+                    raise Fail("boom")
+
+            @job("work")
+            def work() -> None: ...
+            """,
+        )
+        app.ok("try", "beat", "--sync")
+        app.ok("try", "work", "--sync")
+        app("try", "beat", "--boom", "--sync")
+        app.ok("dispatch", "beat")
+
+        def ids(configuration: str, *arguments: str | int) -> list[int]:
+            app.configure("modules: [jobs_of_a_test]\n" + configuration)
+            return [row["id"] for row in app.ok("jobs", "--json", *arguments).json]
+
+        return ids
+
+    @pytest.mark.parametrize(
+        "configuration",
+        ["silenced: [beat]", "silenced_tags: [pulse]", "jobs: {beat: {silenced: true}}"],
+    )
+    def test_only_completed_ones_are_left_out(self, ids, configuration: str) -> None:
+        assert ids(configuration) == [4, 3, 2]
+        assert ids(configuration, "--status", "completed") == [2]
+        assert ids(configuration, "--status", "failed") == [3]
+        assert ids(configuration, "--limit", 1, "--before", 3) == [2]
+        assert ids(configuration, "--before", 2) == []
+
+    @pytest.mark.parametrize("configuration", ["silenced: [beat]", "silenced_tags: [pulse, other]"])
+    def test_who_asks_sees_them(self, ids, configuration: str) -> None:
+        assert ids(configuration, "--all") == [4, 3, 2, 1]
+        assert ids(configuration, "--silenced") == [4, 3, 1]
+        assert ids(configuration, "--silenced", "--status", "completed") == [1]
+        assert ids(configuration, "--type", "beat") == ids(configuration, "--tag", "pulse") == [4, 3, 1]
+
+    def test_a_job_type_of_its_own(self, ids) -> None:
+        assert ids("silenced: [beat]\njobs: {beat: {silenced: false}}") == [4, 3, 2, 1]
+        assert ids("silenced: [beat]\njobs: {beat: {priority: 5}}") == [4, 3, 2]
+        assert ids("") == [4, 3, 2, 1]
+        assert ids("", "--silenced") == []
+
+    def test_what_is_left_out_is_said(self, app: App, ids) -> None:
+        assert ids("silenced: [beat]", "--before", 2) == []
+        assert "add --all" in app.ok("jobs", "--before", 2).err
+        assert "--all" not in app.ok("jobs", "--type", "nothing").err
+        assert "do not go together" in app.refused(2, "jobs", "--all", "--silenced")
+
+    def test_it_is_shown_with_its_origin(self, app: App) -> None:
+        app.configure("jobs: {beat: {silenced: true}}")
+        shown = app.ok("config", "show", "--json").json["settings"]
+        assert {"setting": "jobs.beat.silenced", "value": True, "origin": "jobman.yaml:1"} in shown
+
+
 def test_show_several(app: App) -> None:
     app.ok("dispatch", "hello")
     app.ok("dispatch", "elsewhere")

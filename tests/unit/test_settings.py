@@ -105,7 +105,7 @@ class TestDefaults:
         shown = "\n".join(re.findall(r"^# ([a-z_]+: +[^ #].*)$", text, re.MULTILINE))
         loaded, default = project.load(shown), Settings(root=project.root, database="")
         names = {line.partition(":")[0] for line in shown.splitlines()}
-        assert len(names) == 10
+        assert len(names) == 11
         assert {name: getattr(loaded, name) for name in names} == {
             name: getattr(default, name) for name in names
         }
@@ -381,6 +381,8 @@ class TestTypes:
         assert loaded.jobs["once"].options() == {"timeout": None, "backoff": (3.0,)}
         assert loaded.jobs["bare"] == JobOverride()
         assert loaded.jobs["bare"].options() == {}
+        quiet = project.load("jobs: {a: {silenced: true, tries: 2}}").jobs["a"]
+        assert (quiet.options(), quiet.given()) == ({"tries": 2}, {"tries": 2, "silenced": True})
         assert loaded.origins["jobs.a.b:c-d_e.tries"] == "config/jobman.yaml:2"
 
     @pytest.mark.parametrize(
@@ -729,7 +731,7 @@ class TestHouse:
     def test_the_documented_defaults_are_the_defaults(self, project: Project) -> None:
         page = (REPOSITORY / "docs" / "reference" / "settings.md").read_text()
         rows = dict(re.findall(r"^\| `(\w+)` \|[^|]*\| `([^`]*)` \| `JOBMAN_", page, re.MULTILINE))
-        assert len(rows) == 19
+        assert len(rows) == 21
         written = project.load("\n".join(f"{name}: {default}" for name, default in rows.items()))
         default = project.load("")
         assert {n: getattr(written, n) for n in rows} == {n: getattr(default, n) for n in rows}

@@ -33,6 +33,7 @@ GOOD = [
     "lease: 60\nheartbeat: 5.5\nrecording: each",
     "modules: [größe.jobs]",
     "alerts: {wait: {default: 0, mail: 7.5}, off: [job-failed]}\nplugin_options: {webhook: {url: x}, bare: }",
+    "silenced: [a.b]\nsilenced_tags: ['größe 7']\njobs: {hello: {silenced: true}}",
 ]
 BAD = [
     "databse: sqlite:///x.db",
@@ -47,6 +48,10 @@ BAD = [
     "plugins: [hello, hello]",
     "jobs: {hello: {trys: 3}}",
     "jobs: {'a b': {}}",
+    "jobs: {hello: {silenced: maybe}}",
+    "silenced: hello",
+    "silenced_tags: ['']",
+    'silenced_tags: ["a\\0"]',
     "supervisors: {default: {queues: []}}",
     "supervisors: {default: {balance: maybe}}",
     "alerts: {wait: 60}",

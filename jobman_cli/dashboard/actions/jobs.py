@@ -11,7 +11,8 @@ from jobman_cli.dashboard.search import OF_FAILED, Search, read_id, read_search,
 from jobman_cli.errors import JobmanError, UsageError
 from jobman_cli.operations import cancel, delete, failed, look, requeue
 from jobman_cli.operations.selection import look_failed, look_jobs
-from jobman_cli.store.queries import FailedFilter, JobFilter
+from jobman_cli.store.queries import JobFilter
+from jobman_cli.store.queries_failed import FailedFilter
 
 
 class NothingDone(JobmanError):

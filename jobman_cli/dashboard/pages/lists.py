@@ -11,7 +11,8 @@ from jobman_cli.dashboard.search import QUALIFIERS, Search, read_id, read_search
 from jobman_cli.operations import filters
 from jobman_cli.operations.paging import Page
 from jobman_cli.operations.parts import Lines, Records
-from jobman_cli.store.queries import FailedFilter, JobFilter
+from jobman_cli.store.queries import JobFilter
+from jobman_cli.store.queries_failed import FailedFilter
 
 #: Rows on a page.
 LIMIT = 50

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Update, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from jobman_cli.core.histogram import Histogram, merge
+from jobman_cli.core.clock import waited
+from jobman_cli.core.histogram import Histogram, bucket, merge
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.tables import METRICS
 
@@ -39,6 +40,12 @@ class Spread:
     sum: float = 0.0
     max: float = 0.0
     histogram: Histogram = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, seconds: float) -> Spread:
+        """One value; what two clocks make negative counts as none."""
+        value = max(seconds, 0.0)
+        return cls(value, value, {bucket(value): 1})
 
     def add(self, other: Spread) -> None:
         """Both together."""
@@ -76,6 +83,17 @@ class Count:
         self.failed_jobs += other.failed_jobs
         self.runtime.add(other.runtime)
         self.wait.add(other.wait)
+
+
+def count_failure(rank: int, began: float, ended: float, *, final: bool) -> Count:
+    """One attempt that did not complete, where no worker is left to count it.
+
+    Args:
+        rank: Its job's; tells since when it had waited.
+        began: In seconds since 1970, as ``ended``, which is when its end was noticed.
+        final: True when it was the job's last.
+    """
+    return Count(0, 1, int(final), Spread.of(ended - began), Spread.of(waited(rank, began)))
 
 
 def add_counts(

@@ -7,6 +7,7 @@ ends ``cancelled``. What was claimed and never started is only released.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,6 +33,7 @@ from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.finish import record_failed_job
 from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.lifecycle.metrics import MINUTE, Count, CountKey, count_failure
 from jobman_cli.store.lifecycle.move import Move
 from jobman_cli.store.lifecycle.release import release_all
 from jobman_cli.store.tables import ATTEMPTS, JOBS, RUNNING, WORKERS
@@ -49,12 +51,28 @@ class Rescued:
         rescued: Jobs that were started: ids.
         failed: Those of them that were rescued once too often.
         released: How many jobs had not been started.
+        counts: For the metrics: what failed, which no worker counts.
     """
 
     rows: list[InLine] = field(default_factory=list)
     rescued: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
     released: int = 0
+    counts: dict[CountKey, Count] = field(default_factory=dict)
+
+    def count(self, job: Any, *, final: bool) -> None:
+        """Count the attempt that ended with its worker, in the minute of now.
+
+        Args:
+            job: Its row: ``type``, ``queue``, ``rank`` and ``started_at`` are read.
+            final: True when the job is failed by it.
+        """
+        now = time.time()
+        one = count_failure(job.rank, job.started_at.timestamp(), now, final=final)
+        self._count((int(now) // MINUTE * MINUTE, job.type, job.queue), one)
+
+    def _count(self, key: CountKey, count: Count) -> None:
+        self.counts.setdefault(key, Count()).add(count)
 
     def add(self, other: Rescued) -> None:
         """Both together."""
@@ -62,6 +80,8 @@ class Rescued:
         self.rescued += other.rescued
         self.failed += other.failed
         self.released += other.released
+        for key, count in other.counts.items():
+            self._count(key, count)
 
 
 def take_back(
@@ -130,6 +150,7 @@ def _note(
         if row.status == "failed":
             message = f"worker died {row.rescues} times; the last time: {reason}"
             taken.failed.append(row.id)
+            taken.count(row, final=True)
             claim = Claim(
                 row.id, row.type, row.queue, {}, row.tries, None, row.attempts, row.claims, row.rescues, 0
             )

@@ -1,0 +1,38 @@
+"""Jobman, each variant a database and a queue; its settings come from JOBMAN_* variables."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from benchmarks.peers import Workers
+from benchmarks.work import body
+from jobman_cli import job
+from jobman_cli.app import Jobman
+from jobman_cli.store.schema import upgrade
+
+_COMMAND = ("jobman", "run-worker")
+WORKERS = {"one": Workers(_COMMAND, 8000), "best": Workers((*_COMMAND, "--concurrency", "2"), 10_000)}
+HELP = ("jobman", "--help")
+
+
+@job("noop")
+def noop(name: str = "x") -> None:
+    """Write down when it began."""
+    body()
+
+
+@cache
+def jobman() -> Jobman:
+    return Jobman.from_config()
+
+
+def reset() -> None:
+    upgrade(jobman().bare_database)
+
+
+def dispatch() -> None:
+    jobman().dispatch("noop", {"name": "x"})
+
+
+def dispatch_many(n: int) -> None:
+    jobman().dispatch_many("noop", ({"name": "x"} for _ in range(n)))

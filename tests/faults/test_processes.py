@@ -1,0 +1,50 @@
+"""Which pids are dead, and what a job's own processes inherit: rules 16 and 17."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from processes import wait_until
+from scene import Scene
+
+from jobman_cli.runtime.identity import is_gone, start_time
+
+
+def test_a_dead_pid() -> None:
+    """Absent, a zombie, or another process of the same number; nothing else is proof."""
+    child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    started = wait_until(lambda: start_time(child.pid), 5)
+    assert not is_gone(child.pid, started)
+    assert is_gone(child.pid, started + 1)  # the number was given again
+    os.kill(child.pid, signal.SIGSTOP)
+    assert not is_gone(child.pid, started)
+    child.kill()
+    wait_until(lambda: is_gone(child.pid, started), 5, "the zombie")  # nobody has waited for it yet
+    child.wait()
+    assert is_gone(child.pid, started)
+
+
+def test_a_pid_that_may_not_be_signalled_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int, _signum: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert not is_gone(os.getpid(), 1)
+
+
+def test_a_jobs_own_subprocesses(make_scene: Any) -> None:
+    """They inherit no ignored TERM and no answer of the worker's; a job may use multiprocessing."""
+    scene: Scene = make_scene("sqlite-database")
+    scene.supervisor()
+    job = scene.dispatch("subprocesses", file=str(scene.path / "seen"))
+    assert scene.until(job, "completed", "failed").status == "completed", scene.row(job).exception
+    ignored, reckoned, end = (scene.path / "seen").read_text().split()
+    assert not int(ignored, 16) & (1 << (signal.SIGTERM - 1) | 1 << (signal.SIGHUP - 1))
+    assert reckoned == "49"
+    assert end == str(-signal.SIGTERM)
+    assert scene.until(scene.dispatch("plain"), "completed").attempts == 1  # the worker was not stopped

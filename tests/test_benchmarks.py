@@ -1,0 +1,167 @@
+"""The benchmarks' harness: it measures what ran, names what did not, and compares only what can be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from processes import ROOT, jobman_environment
+from provision import give_up
+from servers import RedisServer, ServerUnavailable
+
+from benchmarks import report, targets, venvs
+from benchmarks.measures import TINY
+from benchmarks.run import Run, rounds
+from benchmarks.systems import SYSTEMS, Ground, NotMeasured, names
+
+MACHINE = {"cpu": "a processor", "cores": 2, "memory_gb": 24.0, "kernel": "6.1", "python": "3.11.7"}
+
+
+def benchmarks(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *map(str, args)]
+    env = jobman_environment()
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def made_up(*samples: dict[str, object], **more: object) -> report.Run:
+    """A run with these samples; each needs `round` and `system`."""
+    filled = [{"others": 0.0, **sample} for sample in samples]
+    size = {"rounds": 3, "rows": 1000}
+    plain = {"profile": "quick", "size": size, "began": "", "minutes": 1.0, "missing": {}, "once": {}}
+    return {"machine": MACHINE, **plain, "samples": filled, **more}
+
+
+@pytest.fixture
+def ground():
+    found = Ground()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def redis_is_here() -> None:
+    try:
+        RedisServer()
+    except ServerUnavailable as error:
+        give_up(f"Redis: {error}")
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("redis_is_here")
+def test_a_tiny_run(tmp_path: Path) -> None:
+    out = tmp_path / "run.json"
+    systems = ("huey-redis", "jobman-sqlite-database")
+    only = ("--only", "dispatch", "drain", "latency")
+    done = benchmarks(
+        "--profile", "tiny", "--systems", *systems, *only, "--out", out, "--plots", tmp_path / "plots"
+    )
+    assert done.returncode == 0, done.stderr
+    run = json.loads(out.read_text())
+    assert not run["missing"], done.stderr
+    assert set(run["machine"]) >= set(MACHINE)
+    for system in systems:
+        for figure in ("dispatch", "drain_one", "cpu_us", "p50_ms", "worker_mb"):
+            assert report.median(run, system, figure) > 0, (system, figure)
+    assert report.median(run, "jobman-sqlite-database", "bulk") > 0
+    assert report.median(run, "huey-redis", "bulk") is None, "Huey has no bulk call"
+    assert "| Jobman, SQLite | job |" in done.stdout
+    drawn = ElementTree.parse(tmp_path / "plots" / "drain-one.svg")
+    assert {SYSTEMS[name].title for name in systems} <= {text.strip() for text in drawn.getroot().itertext()}
+
+
+def test_runs_of_two_machines_are_not_compared(tmp_path: Path) -> None:
+    paths = {}
+    sample = {"round": 1, "system": "huey-redis", "drain_one": 100.0}
+    runs = {
+        "here": made_up(sample),
+        "faster": made_up({**sample, "drain_one": 150.0}),
+        "elsewhere": made_up(sample, machine={**MACHINE, "cpu": "another"}),
+        "longer": made_up(sample, profile="full"),
+    }
+    for name, run in runs.items():
+        paths[name] = tmp_path / f"{name}.json"
+        paths[name].write_text(json.dumps(run))
+    done = benchmarks("--compare", paths["here"], paths["elsewhere"])
+    assert done.returncode == 2 and "cpu: a processor ≠ another" in done.stderr and not done.stdout
+    done = benchmarks("--compare", paths["here"], paths["longer"])
+    assert done.returncode == 2 and "profile: quick ≠ full" in done.stderr
+    done = benchmarks("--compare", paths["here"], paths["faster"])
+    assert done.returncode == 0 and "| 100.0 | 150.0 | 1.50 |" in done.stdout
+
+
+@pytest.mark.usefixtures("redis_is_here")
+def test_who_cannot_be_installed_is_named(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(name: str) -> Path:
+        raise venvs.NotInstalled("no matching distribution")
+
+    monkeypatch.setattr(venvs, "python_of", nowhere)
+    run = Run("tiny", TINY)
+    rounds(run, ground, ["rq"], ["drain"])
+    assert run.missing == {"rq": "cannot be installed: no matching distribution"}
+    assert "- not measured: rq: cannot be installed" in report.missing(run.as_json())
+
+
+def test_workers_that_do_not_start_are_named(ground: Ground) -> None:
+    with ground.place(SYSTEMS["jobman-sqlite-database"]) as place:
+        setting = {"command": ["python", "-c", "raise OSError('no luck')"], "environment": {}, "processes": 1}
+        with (
+            pytest.raises(NotMeasured, match="stopped at 0 of 5 jobs: OSError: no luck"),
+            place.workers(setting) as crew,
+        ):
+            place.wait(5, crew)
+
+
+def test_ratios_are_of_the_same_round_and_to_the_best() -> None:
+    run = made_up(
+        {"round": 1, "system": "huey-redis", "drain_one": 100.0, "p50_ms": 2.0},
+        {"round": 1, "system": "rq", "drain_one": 200.0, "p50_ms": 4.0},
+        {"round": 1, "system": "jobman-postgresql-redis", "drain_one": 400.0, "p50_ms": 1.0},
+        {"round": 2, "system": "huey-redis", "drain_one": 50.0},
+        {"round": 2, "system": "jobman-postgresql-redis", "drain_one": 400.0},
+        {"round": 3, "system": "jobman-postgresql-redis", "drain_one": 400.0},
+    )
+    both, own = ["huey-redis", "rq"], "jobman-postgresql-redis"
+    assert report.ratios(run, own, both, "drain_one") == [2.0, 8.0]
+    assert report.ratios(run, own, both, "p50_ms") == [0.5]
+    found = {verdict.target: verdict for verdict in targets.verdicts(run)}
+    huey = found["drain, one worker, PostgreSQL + Redis: ≥ 4 × bare Huey"]
+    assert huey.met and huey.figure == "6.00 × (4.00-8.00)"
+    assert found["idle p99, PostgreSQL + Redis: ≤ 15 ms"].figure == ""
+    best = found["drain, best setting, PostgreSQL + Redis: ≥ 2.5 × the fastest peer of any kind"]
+    assert not best.met and not best.figure
+
+
+def test_a_target_that_is_missed_says_so() -> None:
+    run = made_up(
+        {"round": 1, "system": "huey-redis", "drain_one": 100.0, "worker_mb": 20.0},
+        {"round": 1, "system": "jobman-postgresql-redis", "drain_one": 399.0, "worker_mb": 56.0},
+    )
+    missed = {verdict.target for verdict in targets.verdicts(run) if verdict.figure and not verdict.met}
+    assert missed == {
+        "drain, one worker, PostgreSQL + Redis: ≥ 4 × bare Huey",
+        "an idle worker process (PSS): ≤ bare Huey's + 35 MB",
+    }
+
+
+def test_a_loud_machine_is_no_secret() -> None:
+    sample = {"round": 1, "system": "huey-redis", "drain_one": 100.0}
+    assert "Not a quiet machine" not in report.circumstances(made_up(sample))
+    ours = {"round": 1, "system": "jobman-postgresql-redis", "drain_one": 900.0}
+    loud = made_up({**sample, "others": 0.9}, {**ours, "others": 0.9})
+    assert "Not a quiet machine" in report.circumstances(loud)
+    assert "≥ 4 × bare Huey | 9.00 × (9.00-9.00) | met |" in targets.table(made_up(sample, ours))
+    assert "≥ 4 × bare Huey | 9.00 × (9.00-9.00) | not judged" in targets.table(loud)
+
+
+def test_every_peer_has_its_module_and_its_pins() -> None:
+    peers = {system.peer for system in SYSTEMS.values()}
+    assert {path.stem for path in (ROOT / "benchmarks/peers").glob("[a-z]*.py")} == peers
+    assert set(venvs.pins()) == peers - set(venvs.OURS)
+    assert all("==" in pin for pins in venvs.pins().values() for pin in pins)
+    assert names(["celery", "rq"]) == ["rq", "celery-redis", "celery-postgresql"]
+    with pytest.raises(SystemExit, match="no such system: rqq"):
+        names(["rqq"])

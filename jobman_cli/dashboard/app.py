@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from jobman_cli.app import Jobman
-from jobman_cli.dashboard import access, actions, entrance
+from jobman_cli.dashboard import access, actions, entrance, live
 from jobman_cli.dashboard.actions import jobs, tags  # noqa: F401  # they register what they can do
 from jobman_cli.dashboard.desk import Desk
 from jobman_cli.dashboard.pages import MENU, missing, page_routes, trouble
@@ -43,6 +43,7 @@ def create_app(
         *entrance.routes(),
         *page_routes(),
         *actions.routes(),
+        Route("/live", live.stream),
         Mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static"),
     ]
     app = Starlette(
@@ -52,6 +53,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.desk = desk
+    app.state.live = live.Live(desk)
     app.state.menu = MENU
     return app
 

@@ -21,6 +21,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     "schedule": ("schedule",),
     "tags": ("tags", "jobs", "metrics"),
     "reconcile": ("reconciliations", "jobs", "metrics"),
+    "audit": ("audit",),
 }
 #: The topic of one job, before its id.
 JOB = "job:"

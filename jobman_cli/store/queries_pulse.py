@@ -17,6 +17,7 @@ from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.queries import database_now
 from jobman_cli.store.tables import (
     ALERTS,
+    AUDIT,
     FAILED_JOBS,
     JOBS,
     METRICS,
@@ -130,6 +131,10 @@ def _reconciliations(connection: Connection, dialect: Dialect, lease: float) -> 
     return _ends(connection, RECONCILIATIONS)
 
 
+def _audit(connection: Connection, dialect: Dialect, lease: float) -> object:
+    return _ends(connection, AUDIT)
+
+
 def _ends(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> object:
     """The lowest and the highest id: two looks into an index."""
     return tuple(
@@ -165,4 +170,5 @@ PULSES: Mapping[str, Pulse] = {
     "schedule": _schedule,
     "tags": _tags,
     "reconciliations": _reconciliations,
+    "audit": _audit,
 }

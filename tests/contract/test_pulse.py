@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rig import Bench, Rig
+from rig import Rig
 
 from jobman_cli.errors import UsageError
 from jobman_cli.operations.cancel import cancel
-from jobman_cli.operations.journal import note_reconciliation
+from jobman_cli.operations.journal import audit, note_reconciliation
 from jobman_cli.operations.metrics import watch_tags
 from jobman_cli.operations.pulse import TOPICS, check_topic, pulse
 from jobman_cli.operations.supervision import pause, resume
@@ -44,6 +44,8 @@ def test_what_changes_with_what(rig: Rig) -> None:
     assert changed(rig, lambda: resume(rig.parts, "default")) == {"overview", "queues", "supervisors"}
     assert changed(rig, lambda: watch_tags(rig.parts, ["a"])) == {"tags"}
     assert changed(rig, lambda: note_reconciliation(rig.parts, "pending", 3)) == {"reconcile"}
+    entry: dict[str, Any] = {"actor": "a", "address": "::1", "action": "retry", "details": {}}
+    assert changed(rig, lambda: audit(rig.parts, **entry)) == {"audit"}
     worker.link.drop()
 
 

@@ -10,7 +10,11 @@ manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 packages := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help venv demo test check lint types fmt faults mutants bench bench-full clean
+=======
+.PHONY: help venv demo frontend test check lint types fmt faults mutants bench clean
+>>>>>>> dash
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +23,9 @@ venv: $(VENV)/.dev ## Make the virtual environment with all that development nee
 
 demo: $(VENV)/.user ## Install, dispatch a job, run it with a real worker, look at its row
 	@scripts/demo $(bin)/jobman
+
+frontend: ## Fetch what the dashboard's pages take from npm (live pages and charts need it)
+	cd jobman_cli/dashboard/frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent build
 
 test: $(VENV)/.dev ## Run the tests against real servers of their own
 	@scripts/test-deps
@@ -53,7 +60,11 @@ bench-full: $(VENV)/.dev ## The same for figures to quote, with a million rows; 
 	$(bin)/python -m benchmarks --profile full $(BENCH_ARGS)
 
 clean: ## Remove what was made here
+<<<<<<< HEAD
 	rm -rf $(VENV) .bench-venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+=======
+	rm -rf $(VENV) .demo build dist jobman_cli/dashboard/frontend/node_modules jobman_cli/dashboard/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis
+>>>>>>> dash
 	find $(wildcard jobman_cli plugins tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
 # What is installed is stamped, so that a second run is quick and a changed pyproject.toml is installed anew.

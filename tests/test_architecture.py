@@ -187,7 +187,11 @@ def allowed(what: str, usual: int) -> int:
     return LONGER.get(what, (usual, ""))[0]
 
 
-PACKAGE_SOURCES = [read(path) for path in sorted((ROOT / PACKAGE).rglob("*.py"))]
+PACKAGE_SOURCES = [
+    read(path)
+    for path in sorted((ROOT / PACKAGE).rglob("*.py"))
+    if "node_modules" not in path.parts  # fetched by `make frontend`
+]
 PLUGIN_SOURCES = [read(path) for path in sorted((ROOT / "plugins").rglob("*.py"))]
 RULES = (floor_faults, place_faults, danger_faults, name_faults, size_faults)
 

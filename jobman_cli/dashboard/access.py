@@ -14,15 +14,18 @@ from urllib.parse import quote, urlsplit
 from itsdangerous import BadSignature
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobman_cli.dashboard.answers import fault
 from jobman_cli.dashboard.desk import Desk, Visitor
 
 #: The cookie of somebody who has logged in, and for how many seconds it is good.
 COOKIE, LASTS = "jobman_visitor", 12 * 3600
 #: What needs no credential.
 PUBLIC = ("/login", "/healthz", "/static/")
+#: What is said of a request that is too large.
+TOO_LARGE = ("the request is too large", "Send less; `max_attribs_bytes` bounds the attribs.")
 #: Bytes that a request's body may have beside the attribs.
 BODY = 65_536
 
@@ -75,14 +78,16 @@ class Guard:
         headers = connection.headers
         if path != "/healthz" and _host_of(headers) not in self._desk.hosts:
             return refusal(
-                path, 400, "unknown host: add its name to `dashboard: hosts:` in the configuration"
+                path, 400, "unknown host", "Add its name to `dashboard: hosts:` in the configuration."
             )
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self._most:
-            return refusal(path, 413, "the request is too large")
+            return refusal(path, 413, *TOO_LARGE)
         writes = connection.scope["method"] not in ("GET", "HEAD", "OPTIONS")
         if writes and not _of_this_site(headers):
-            return refusal(path, 403, "this request comes from another site")
+            return refusal(
+                path, 403, "this request comes from another site", "Send it from the dashboard's own pages."
+            )
         visitor = self._visitor(connection)
         connection.scope.setdefault("state", {})["visitor"] = visitor
         if path.startswith(PUBLIC):
@@ -90,7 +95,9 @@ class Guard:
         if visitor is None:
             return self._ask(connection, path)
         if writes and not visitor.may_act and path != "/logout" and path != "/preferences":
-            return refusal(path, 403, "you may look, but not act: the dashboard is read-only for you")
+            return refusal(
+                path, 403, "you may look, but not act", "Come in with a credential that may do more."
+            )
         return None
 
     def _visitor(self, connection: HTTPConnection) -> Visitor | None:
@@ -117,7 +124,7 @@ class Guard:
             query = connection.url.query
             to = quote(path + (f"?{query}" if query else ""), safe="")
             return RedirectResponse(f"{root}/login?to={to}", 303)
-        answer = refusal(path, 401, "a credential is needed: send the token as `Authorization: Bearer …`")
+        answer = refusal(path, 401, "a credential is needed", "Send the token as `Authorization: Bearer …`.")
         answer.headers["WWW-Authenticate"] = 'Basic realm="jobman", charset="UTF-8"'
         return answer
 
@@ -146,16 +153,16 @@ def local_path(scope: Scope) -> str:
     return path[len(root) :] or "/" if root and path.startswith(root) else path
 
 
-def refusal(path: str, status: int, message: str) -> Response:
+def refusal(path: str, status: int, message: str, hint: str) -> Response:
     """A plain answer; JSON for the API."""
     if path.startswith("/api"):
-        return JSONResponse({"error": message}, status)
-    return PlainTextResponse(message + "\n", status)
+        return fault(message, hint, status)
+    return PlainTextResponse(f"{message}: {hint}\n", status)
 
 
 async def too_long(request: Request, _: Exception) -> Response:
     """The answer to a body that grew too long."""
-    return refusal(local_path(request.scope), 413, "the request is too large")
+    return refusal(local_path(request.scope), 413, *TOO_LARGE)
 
 
 def _host_of(headers: Headers) -> str:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -14,10 +15,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from jobman_cli.app import Jobman
-from jobman_cli.dashboard import access, actions, entrance
+from jobman_cli.dashboard import access, actions, api, entrance, live
 from jobman_cli.dashboard.actions import jobs, tags  # noqa: F401  # they register what they can do
+from jobman_cli.dashboard.api.openapi import description
 from jobman_cli.dashboard.desk import Desk
-from jobman_cli.dashboard.pages import MENU, missing, page_routes, trouble
+from jobman_cli.dashboard.pages import MENU, missing, not_so, page_routes, trouble
 from jobman_cli.errors import JobmanError
 
 STATIC = Path(__file__).with_name("static")
@@ -43,15 +45,24 @@ def create_app(
         *entrance.routes(),
         *page_routes(),
         *actions.routes(),
+        Route("/live", live.stream),
+        *api.routes(),
+        Route("/api/openapi.json", description),
         Mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static"),
     ]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(access.Guard, desk=desk)],
-        exception_handlers={404: missing, JobmanError: trouble, access.BodyTooLong: access.too_long},
+        exception_handlers={
+            404: missing,
+            HTTPException: not_so,
+            JobmanError: trouble,
+            access.BodyTooLong: access.too_long,
+        },
         lifespan=_lifespan,
     )
     app.state.desk = desk
+    app.state.live = live.Live(desk)
     app.state.menu = MENU
     return app
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
+import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -80,8 +82,23 @@ def serve(jobman: Jobman, place: Place, ready: Callable[[str], object], browse: 
         timeout_graceful_shutdown=GRACE,
         limit_concurrency=MOST,
     )
+    # When it has ended in good order, uvicorn sends the signal once more, to whoever was there before.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app.state.live.end).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the live streams before it waits for open requests: they would not end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end = end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, and let the open ones finish."""
+        self._end()
+        await super().shutdown(sockets)
 
 
 def check_place(jobman: Jobman, place: Place) -> None:

@@ -26,6 +26,8 @@ from starlette.responses import HTMLResponse
 from jobman_cli import __version__
 
 HERE = Path(__file__).parent
+#: There when the files that come from npm have been built.
+ASSETS = HERE / "static" / "vendor" / "made-from"
 #: Languages by the tag that HTML and browsers use: the name people know them by.
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh-TW": "繁體中文"}
 THEMES = ("auto", "light", "dark")
@@ -58,6 +60,7 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
             "message": message,
             "message_is_bad": bad,
             "version": __version__,
+            "has_assets": ASSETS.exists(),
             **context,
         }
     )

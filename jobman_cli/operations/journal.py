@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from jobman_cli.operations.parts import Lines, Parts, Records
@@ -22,6 +23,8 @@ AnyParts = Records | Lines | Parts
 
 #: Days for which it is kept.
 KEEP = 180
+#: Characters of a text, and entries of the details, that are kept of a request.
+TEXT, DETAILS = 500, 50
 
 
 def database_time(records: AnyParts) -> datetime:
@@ -52,15 +55,23 @@ def audit(
         number: How many rows it touched.
     """
     entry = {
-        "actor": actor[:190],
-        "address": address[:64],
-        "action": action[:64],
-        "details": dict(details),
+        "actor": _bounded(actor, 190),
+        "address": _bounded(address, 64),
+        "action": _bounded(action, 64),
+        "details": {
+            _bounded(name, TEXT): _bounded(value, TEXT) if isinstance(value, str) else value
+            for name, value in islice(details.items(), DETAILS)
+        },
         "outcome": outcome,
         "number": number,
-        "message": message,
+        "message": None if message is None else _bounded(message, 4 * TEXT),
     }
     records.database.run(write_audit, entry)
+
+
+def _bounded(text: str, most: int) -> str:
+    """No longer than that, and without the one character that some databases refuse."""
+    return text[:most].replace("\x00", "\ufffd")
 
 
 def audits(records: AnyParts, before: int | None = None, limit: int = 50) -> list[Audit]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from jobman_cli.dashboard.desk import Desk
 from jobman_cli.dashboard.entrance import form_of, said
 from jobman_cli.dashboard.view import inside, render
 from jobman_cli.errors import JobmanError, UsageError
+from jobman_cli.operations.redact import redact
 
 #: What a form may say beside the action's own fields.
 OWN = ("back",)
@@ -104,16 +106,32 @@ async def act(request: Request) -> Response:
 
 
 def _run(request: Request, name: str, function: Action, form: Fields) -> tuple[Done, bool]:
-    desk: Desk = request.app.state.desk
-    details = {key: value[:500] for key, value in form.items() if key not in OWN}
-    who = (request.state.visitor, request.client.host if request.client else "", name)
+    details = {key: value for key, value in form.items() if key not in OWN}
     try:
-        done = function(desk, form)
+        return perform(request, name, details, lambda: function(request.app.state.desk, form)), False
     except JobmanError as error:
-        desk.audit(*who, details=details, outcome="refused", message=error.message)
         return Done(f"{error.message}: {error.hint}"), True
-    desk.audit(*who, details=details, number=done.number, message=done.message)
-    return done, False
+
+
+def perform(request: Request, name: str, details: Mapping[str, Any], function: Callable[[], Done]) -> Done:
+    """Do something, and write down who did it and what came of it.
+
+    Args:
+        details: What it was asked for; masked and bounded before it is written.
+
+    Raises:
+        JobmanError: what the function raises, once it is written down.
+    """
+    desk: Desk = request.app.state.desk
+    who = (request.state.visitor, request.client.host if request.client else "", name)
+    shown = redact(dict(details), desk.jobman.settings.redact)
+    try:
+        done = function()
+    except JobmanError as error:
+        desk.audit(*who, details=shown, outcome="refused", message=error.message)
+        raise
+    desk.audit(*who, details=shown, number=done.number, message=done.message)
+    return done
 
 
 def confirm(request: Request) -> Response:

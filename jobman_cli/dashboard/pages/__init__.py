@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from jobman_cli.dashboard.answers import Conflict, NotHere, fault
 from jobman_cli.dashboard.pages import audit, failed, job, jobs, tags
 from jobman_cli.dashboard.view import local_path, render
 from jobman_cli.errors import (
@@ -20,6 +22,8 @@ from jobman_cli.errors import (
     UsageError,
 )
 
+#: Where a program learns what there is.
+DESCRIBED = "See /api/openapi.json for what there is."
 #: Gettext's mark for words that are translated where they are shown.
 N_ = str
 
@@ -49,6 +53,8 @@ MENU: tuple[Item, ...] = tuple(item for item in PAGES if item.title)
 STATUS: Mapping[type[JobmanError], int] = {
     UsageError: 400,
     JobNotFound: 404,
+    NotHere: 404,
+    Conflict: 409,
     StoreUnavailable: 503,
     QueueUnavailable: 503,
     SchemaError: 503,
@@ -70,7 +76,7 @@ async def trouble(request: Request, error: Exception) -> Response:
     assert isinstance(error, JobmanError)  # noqa: S101  # the handler is registered for these
     status = status_of(error)
     if local_path(request).startswith("/api"):
-        return JSONResponse({"error": error.message, "hint": error.hint}, status)
+        return fault(error.message, error.hint, status)
     page = render(request, "trouble.html", title=error.message, hint=error.hint)
     page.status_code = status
     return page
@@ -79,7 +85,19 @@ async def trouble(request: Request, error: Exception) -> Response:
 async def missing(request: Request, _: Exception) -> Response:
     """No such page."""
     if local_path(request).startswith("/api"):
-        return JSONResponse({"error": "there is nothing at this address"}, 404)
+        return fault("there is nothing at this address", DESCRIBED, 404)
     page = render(request, "trouble.html", title="There is no such page.", hint="Choose one from the menu.")
     page.status_code = 404
     return page
+
+
+async def not_so(request: Request, error: Exception) -> Response:
+    """What the router refuses, such as another method."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # the handler is registered for these
+    said = error.detail.lower()
+    if local_path(request).startswith("/api"):
+        answer: Response = fault(said, DESCRIBED, error.status_code)
+    else:
+        answer = PlainTextResponse(f"{said}\n", error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from jobman_cli.store.tables import Attempt, FailedJob, Job, Worker
 
 
+#: Of an attempt's row, what is shown.
+ATTEMPT_KEYS = (
+    "number",
+    "claim",
+    "worker_id",
+    "started_at",
+    "ended_at",
+    "outcome",
+    "error_message",
+    "exception",
+)
+
+
 def job_object(job: Job, settings: Settings) -> dict[str, Any]:
     """A row as a JSON object: its keys are the columns of ``jobmans``."""
     values: dict[str, Any] = job.model_dump()
@@ -25,8 +38,7 @@ def job_object(job: Job, settings: Settings) -> dict[str, Any]:
 
 def attempt_object(attempt: Attempt) -> dict[str, Any]:
     """An attempt that did not complete, by the columns of ``jobman_attempts`` but for ids."""
-    values = attempt.model_dump()
-    return _dated({key: value for key, value in values.items() if key not in ("id", "jobman_id")})
+    return _dated({key: getattr(attempt, key) for key in ATTEMPT_KEYS})
 
 
 def failed_object(failed: FailedJob, settings: Settings) -> dict[str, Any]:

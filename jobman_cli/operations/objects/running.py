@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from jobman_cli.store.tables import Supervisor, Worker
 
 
+#: Of a worker's row, what is shown.
+WORKER_KEYS = ("uuid", "supervisor", "host", "pid", "state", "queues", "started_at", "heartbeat_at")
+
+
 def status_object(seen: Overview) -> dict[str, Any]:
     """Whether jobs are run, and by how many."""
     return {
@@ -48,8 +52,7 @@ def supervisors_array(seen: Overview) -> list[dict[str, Any]]:
 
 def worker_object(worker: Worker) -> dict[str, Any]:
     """A live worker."""
-    keys = ("uuid", "supervisor", "host", "pid", "state", "queues", "started_at", "heartbeat_at")
-    return {key: getattr(worker, key) for key in keys}
+    return {key: getattr(worker, key) for key in WORKER_KEYS}
 
 
 def of_kind(seen: Overview, kind: str) -> list[Supervisor]:

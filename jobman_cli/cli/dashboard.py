@@ -25,6 +25,7 @@ def dashboard(
     prefix: Annotated[
         str | None, typer.Option("--prefix", metavar="PATH", help="Begin at this path, such as /ops.")
     ] = None,
+    parent: Annotated[int | None, typer.Option("--parent", metavar="PID", min=1, hidden=True)] = None,
 ) -> None:
     """Serve the dashboard until told to stop.
 
@@ -41,6 +42,11 @@ def dashboard(
             f"the dashboard needs {error.name}, which is not installed",
             hint="Install the extra: pip install 'jobman-cli[dashboard]'.",
         ) from error
+    if parent is not None:
+        from jobman_cli.runtime.identity import end_with_parent
+
+        if not end_with_parent(parent):
+            return  # the master is gone already
     options = jobman.settings.dashboard
     place = Place(
         host=host or options["host"],

@@ -55,6 +55,9 @@ def supervise(
     reload: Annotated[
         bool, typer.Option("--reload", help="Start supervisors anew when code changes; for development.")
     ] = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Serve the dashboard as well, as `dashboard:` says.")
+    ] = False,
     skip_broken_plugins: SkipBroken = False,
 ) -> None:
     """Run the supervisors of the configuration until told to stop.
@@ -67,22 +70,24 @@ def supervise(
     chosen = _blocks(jobman.settings, environment)
     talk.start_logging(worker=True, verbose=verbosity(ctx))
     from jobman_cli.app import Jobman
-    from jobman_cli.runtime.master import Master, default_name, supervisor_command
+    from jobman_cli.runtime.master import Master, dashboard_command, default_name, supervisor_command
 
     given = ctx.find_root().params
+    options = _global_options(given, jobman.settings.path)
     more = ["--environment", environment] if environment is not None else []
     more += ["--skip-broken-plugins"] if skip_broken_plugins else []
 
     def reread() -> list[Block]:
-        options = {"database": given.get("database"), "queue": given.get("queue_url")}
-        return _blocks(Jobman.from_config(jobman.settings.path, **options).settings, environment)
+        flags = {"database": given.get("database"), "queue": given.get("queue_url")}
+        return _blocks(Jobman.from_config(jobman.settings.path, **flags).settings, environment)
 
     master = Master(
         jobman.records,
         chosen,
         (name or default_name())[:100],
         environment,
-        supervisor_command(_global_options(given, jobman.settings.path), *more),
+        supervisor_command(options, *more),
+        dashboard=dashboard_command(options) if dashboard else None,
         reread=reread,
         stays=reload,
     )

@@ -1,7 +1,8 @@
 """The master: one process on a host that runs a supervisor for each block of the configuration.
 
-It is no worker and loads no plugin: it starts supervisors as processes of their own, starts those anew
-that die, after a delay that grows, and passes signals and commands on. When it dies, they end gracefully.
+It is no worker and loads no plugin: it starts supervisors (and the dashboard, if asked to) as processes of
+their own, starts those anew that die, after a delay that grows, and passes signals and commands on. When it
+dies, they end gracefully.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from jobman_cli.errors import EXIT_INTERRUPTED, ConfigurationError, JobmanError, UsageError
 from jobman_cli.operations.parts import Records
 from jobman_cli.runtime import notify
+from jobman_cli.runtime.child import Child
 from jobman_cli.runtime.guard import Overdue, guarded
 from jobman_cli.runtime.identity import identify, new_uuid
 from jobman_cli.runtime.post import Post
@@ -64,6 +66,7 @@ class Master:
         blocks: What to run.
         name: Two masters of one name on a host are one too many.
         command: How a supervisor is started.
+        dashboard: The command line of a dashboard that is to run beside the supervisors, if one is.
         reread: Reads the blocks anew, when all are started anew; None keeps the first ones.
         stays: Go on although every supervisor has ended for good: the code that they could not load may
             change.
@@ -77,6 +80,7 @@ class Master:
         environment: str | None,
         command: Command,
         *,
+        dashboard: Sequence[str] | None = None,
         reread: Callable[[], Sequence[Block]] | None = None,
         stays: bool = False,
     ) -> None:
@@ -84,6 +88,7 @@ class Master:
         self._uuid, self._name, self._environment, self._command = new_uuid(), name, environment, command
         self._reread, self._stays = reread, stays
         self._posts = [Post(block) for block in blocks]
+        self._dashboard, self._serve = Child("the dashboard"), dashboard
         self._state, self._next = "running", 0.0
         self._known: set[str] = set()
         self._signals: list[int] = []
@@ -125,10 +130,12 @@ class Master:
 
     def _watch(self) -> None:
         logger.info("master %s runs %d supervisor(s)", self._name, len(self._posts))
-        while self._stays or not all(post.is_over for post in self._posts):
+        while self._stays or not all(post.child.is_over for post in self._posts):
             for post in self._posts:
                 command = partial(self._command, post.block.name, self._uuid, post.paused)
-                self._code = self._code or post.keep(command)
+                self._code = self._code or post.child.keep(command)
+            if self._serve is not None:
+                self._dashboard.keep(lambda: list(self._serve or ()))
             if self._report() or self._answer_signals():
                 return
             notify.watchdog()
@@ -140,13 +147,13 @@ class Master:
         if now < self._next:
             return False
         self._next = now + EVERY
-        pools = {post.block.name: int(post.process is not None) for post in self._posts}
-        dead = [pid for post in self._posts for pid in post.dead]
+        pools = {post.block.name: int(post.child.process is not None) for post in self._posts}
+        dead = [pid for post in self._posts for pid in post.child.dead]
         try:
             with guarded(ANSWER):
                 orders, mine = self._database.run(_sign, self._uuid, self._state, pools, dead)
                 for post in self._posts:
-                    post.dead.clear()
+                    post.child.dead.clear()
                 if not orders.known:
                     self._register()
                 self._learn(mine)
@@ -206,6 +213,7 @@ class Master:
         self._posts = [known.get(block.name) or Post(block) for block in blocks]
         for post, block in zip(self._posts, blocks, strict=True):
             post.renew(block)
+        self._dashboard.renew()
         return False
 
     def _end_all(self) -> None:
@@ -213,7 +221,7 @@ class Master:
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + self._settings.shutdown_timeout + 5
         interrupted = False
-        while any(post.is_alive for post in self._posts):
+        while any(child.is_alive for child in self._children()):
             if signal.SIGINT in self._signals and not interrupted:
                 interrupted = True
                 self._state, self._code = "stopping", EXIT_INTERRUPTED
@@ -226,8 +234,11 @@ class Master:
             time.sleep(TICK)
 
     def _signal_all(self, signum: signal.Signals) -> None:
-        for post in self._posts:
-            post.send(signum)
+        for child in self._children():
+            child.send(signum)
+
+    def _children(self) -> list[Child]:
+        return [*(post.child for post in self._posts), self._dashboard]
 
 
 def default_name() -> str:
@@ -249,6 +260,15 @@ def supervisor_command(options: Sequence[str], *more: str) -> Command:
         return [sys.executable, "-m", "jobman_cli", *options, "supervisor", block, *own]
 
     return command
+
+
+def dashboard_command(options: Sequence[str]) -> list[str]:
+    """How a master starts the dashboard.
+
+    Args:
+        options: The global options that the master was given.
+    """
+    return [sys.executable, "-m", "jobman_cli", *options, "dashboard", "--parent", str(os.getpid())]
 
 
 def _sign(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import time
+from contextlib import suppress
+from urllib.request import urlopen
 
 import psutil
 import pytest
 from fleet import EMBEDDED, SERVERS, Fleet, begun, until_gone
-from processes import ROOT, JobmanProcess, run_jobman, wait_until
+from processes import ROOT, JobmanProcess, is_gone, run_jobman, wait_until
 from project import Project
 
 
@@ -260,3 +263,36 @@ def test_a_second_interrupt_gives_jobs_back(fleet: Fleet) -> None:
     job = fleet.project.jobs()[0]
     assert (job.status, job.attempts) == ("queued", 0)
     assert "Traceback" not in master.stderr
+
+
+@EMBEDDED
+def test_the_dashboard_beside_supervisors_is_kept_running_and_ends_with_them(fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    fleet.project.configure(dashboard={"port": port})
+    fleet.configure(max_processes=1)
+    master = fleet.supervise("--dashboard")
+
+    def served() -> psutil.Process | None:
+        """A dashboard that answers."""
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+            assert answer.read() == b"ok\n"
+            children = psutil.Process(master.pid).children()
+            return next((child for child in children if "dashboard" in child.cmdline()), None)
+        return None
+
+    first = wait_until(served, 20, "the dashboard")
+    first.kill()
+    wait_until(lambda: "the dashboard died (signal 9); started again in 1 s" in master.stderr, 10)
+    second = wait_until(served, 20, "its successor")
+    assert second != first
+    assert len(fleet.look().supervisors) == 1, "it is no supervisor"
+    master.terminate()
+    assert master.wait() == 0
+    assert is_gone(second)
+
+    again = fleet.supervise("--dashboard")
+    wait_until(lambda: "the dashboard is at " in again.stderr, 20)
+    (child,) = (each for each in psutil.Process(again.pid).children() if "dashboard" in each.cmdline())
+    os.kill(again.pid, signal.SIGKILL)
+    until_gone([child])

@@ -1,7 +1,7 @@
 // Keeps the part of a page that is marked `<div id="live" data-topic="jobs">` as new as the server's word that
 // something has changed. The page is fetched again at its own address, and only what differs is touched: focus,
-// scrolling, open <details>, chosen rows and ticked boxes stay. Scripts that draw hear `jobman:changed`; what they
-// drew is theirs in an element with the attribute hx-morph-skip-children.
+// scrolling, open <details>, chosen rows and ticked boxes stay, as long as rows have ids. Scripts that draw hear
+// `jobman:changed`; what they drew is theirs in an element with the attribute hx-morph-skip-children.
 "use strict";
 
 (() => {
@@ -32,10 +32,6 @@
     try { return localStorage.getItem(KEY); } catch { return null; }
   }
 
-  // Rows are known by what they are about, not by their place.
-  const nameRows = (root) => {
-    for (const row of root.querySelectorAll("tr[data-row]")) if (row.dataset.row) row.id ||= `row-${row.dataset.row}`;
-  };
   const isSelecting = () => {
     const selection = document.getSelection();
     return !selection.isCollapsed && live().contains(selection.anchorNode);
@@ -51,7 +47,8 @@
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       const text = await answer.text();
-      if (answer.ok && !answer.redirected && isOn && !isSelecting()) await show(text);
+      if (isSelecting()) wanted = true;
+      else if (answer.ok && !answer.redirected && isOn) await show(text);
     } catch {
       // The stream's own reconnecting tells when the server is back.
     }
@@ -64,8 +61,6 @@
     const page = new DOMParser().parseFromString(text, "text/html");
     const fresh = page.getElementById("live");
     if (!fresh) return;
-    nameRows(live());
-    nameRows(fresh);
     document.title = page.title;
     await htmx.swap({ sourceElement: live(), target: live(), text: fresh.outerHTML, swap: "outerMorph" });
     document.dispatchEvent(new CustomEvent("jobman:changed"));

@@ -20,11 +20,6 @@ from jobman_cli.dashboard import create_app, live
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.operations.parts import Records
 
-pytestmark = [
-    pytest.mark.parametrize("store", ["sqlite"], indirect=True),
-    pytest.mark.parametrize("rig", ["database"], indirect=True),
-]
-
 
 class Stream:
     """One open page: what it has been told, and when it ended."""

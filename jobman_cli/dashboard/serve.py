@@ -21,7 +21,7 @@ from jobman_cli.dashboard.app import create_app
 from jobman_cli.errors import ConfigurationError, JobmanError
 
 #: Seconds that open requests, such as live streams, have at the end.
-GRACE = 2
+GRACE = 5
 #: Requests at once; more are answered 503.
 MOST = 512
 

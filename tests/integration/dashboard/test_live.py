@@ -17,6 +17,7 @@ from processes import JobmanProcess, wait_until
 from rig import Rig
 
 from jobman_cli.dashboard import create_app, live
+from jobman_cli.dashboard.serve import GRACE
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.operations.parts import Records
 
@@ -214,6 +215,6 @@ def test_the_end_of_the_server_is_the_end_of_the_streams(
     begun = time.monotonic()
     process.terminate()
     assert process.wait() == 0
-    assert time.monotonic() - begun < 1.5, "it waited for the open stream"
+    assert time.monotonic() - begun < GRACE, "it waited for the open stream"
     assert stream.ended.wait(5)
     assert process.stderr.count("\n") == 1, process.stderr

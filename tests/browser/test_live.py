@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
@@ -37,6 +38,24 @@ def test_what_happened_before_the_stream_was_open_is_seen(site: Site, visit: Vis
     page.route("**/live?*", lambda route: (note(site, "between"), route.continue_()))
     page.goto("/audit")
     expect(page.get_by_role("row", name="between")).to_be_visible()
+
+
+def test_a_page_has_one_stream_also_when_its_answer_takes_a_while(site: Site, visit: Visit) -> None:
+    page = visit("about:blank")
+    opened: list[str] = []
+    page.route(
+        "**/live?*", lambda route: (opened.append(route.request.url), time.sleep(0.3), route.continue_())
+    )
+    page.goto("/audit")
+    page.wait_for_timeout(2000)
+    assert len(opened) == 1
+    switch = page.get_by_role("button", name="Live")
+    with page.expect_event("requestfailed", lambda request: "/live?" in request.url):
+        switch.click()
+    with page.expect_request("**/live?*"):
+        switch.click()
+    page.wait_for_timeout(1000)
+    assert len(opened) == 2
 
 
 def test_the_switch_stops_and_resumes_and_is_remembered(site: Site, visit: Visit) -> None:

@@ -102,5 +102,5 @@
 
   say();
   button.hidden = false;
-  open();
+  setTimeout(open); // After htmx's own beginning, which looks through the whole page: the stream is to be opened once.
 })();

@@ -71,9 +71,15 @@ class UnknownJobType(UsageError):
 
 
 class InvalidAttribs(UsageError):
-    """The attribs do not fit the job type's signature."""
+    """The attribs do not fit the job type's signature.
+
+    Attributes:
+        problems: One line for each attrib at fault, that begins with its name; empty when it is not about
+            one attrib.
+    """
 
     hint = "See `jobman types TYPE` for the names and types it takes."
+    problems: tuple[str, ...] = ()
 
 
 class InvalidOption(UsageError):

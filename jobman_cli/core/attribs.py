@@ -131,10 +131,12 @@ class AttribsModel:
     def _invalid(self, problems: Sequence[str]) -> InvalidAttribs:
         shown = "; ".join(problems[:_MOST_PROBLEMS])
         more = len(problems) - _MOST_PROBLEMS
-        return InvalidAttribs(
+        error = InvalidAttribs(
             f"{self.name}: {shown}" + (f"; and {more} more" if more > 0 else ""),
             hint=f"See `jobman types {self.name}` for the names and types it takes.",
         )
+        error.problems = tuple(problems[:_MOST_PROBLEMS])
+        return error
 
     def _check_defaults(self) -> None:
         """Refuse defaults that would make every dispatch, or every attempt, fail."""

@@ -19,7 +19,7 @@ from jobman_cli.dashboard import access, actions, api, entrance, live
 from jobman_cli.dashboard.actions import jobs, tags  # noqa: F401  # they register what they can do
 from jobman_cli.dashboard.api.openapi import description
 from jobman_cli.dashboard.desk import Desk
-from jobman_cli.dashboard.pages import MENU, missing, not_so, page_routes, trouble
+from jobman_cli.dashboard.pages import MENU, Item, missing, not_so, page_routes, plugins, trouble, types
 from jobman_cli.errors import JobmanError
 
 STATIC = Path(__file__).with_name("static")
@@ -44,6 +44,7 @@ def create_app(
         Route("/healthz", health),
         *entrance.routes(),
         *page_routes(),
+        *types.routes(),
         *actions.routes(),
         Route("/live", live.stream),
         *api.routes(),
@@ -63,7 +64,9 @@ def create_app(
     )
     app.state.desk = desk
     app.state.live = live.Live(desk)
-    app.state.menu = MENU
+    app.state.plugin_pages = plugins.pages_of(jobman.registry, jobman)
+    brought = [Item(path, plugins.one, each["title"]) for path, each in app.state.plugin_pages.items()]
+    app.state.menu = (*MENU, *brought)
     return app
 
 

@@ -149,7 +149,8 @@ def _environment(language: str) -> Environment:
         "first_line": lambda value: (value or "").strip().partition("\n")[0],
         "last_line": lambda value: ((value or "").strip().splitlines() or [""])[-1],
     }
-    made.globals |= {"sparkline": sparkline}
+    # The extension's own `_` takes what it is given for harmless HTML; ours is given words of rows, too.
+    made.globals |= {"sparkline": sparkline, "_": translations.gettext}
     return made
 
 

@@ -7,6 +7,7 @@ each plugin, in the order in which the plugins are listed.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ logger = logging.getLogger("jobman.hooks")
 
 PluginState = Literal["loaded", "broken", "available", "missing"]
 
+#: A part of a page's address.
+_PAGE_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NO_WRAPPER: AbstractContextManager[None] = nullcontext()
 
 
@@ -151,16 +154,22 @@ class Registry:
             for name, check in checks.items()
         }
 
-    def dashboard_pages(self) -> tuple[Mapping[str, Any], ...]:
-        """The plugins' pages, each with ``plugin`` added to ``name``, ``title`` and ``render``."""
+    def dashboard_pages(self, jobman: Any) -> tuple[Mapping[str, Any], ...]:
+        """The plugins' pages, each with ``plugin`` added to ``name``, ``title`` and ``render``.
+
+        Args:
+            jobman: The application, handed to the plugins.
+        """
         pages = []
-        for hook, found in self._ask("jobman_dashboard_pages", Sequence):
+        for hook, found in self._ask("jobman_dashboard_pages", Sequence, jobman=jobman, with_options=True):
             for page in found:
-                if isinstance(page, Mapping) and {"name", "title", "render"} <= page.keys():
+                if _is_page(page):
                     pages.append({**page, "plugin": hook.plugin})
                 else:
                     logger.warning(
-                        "plugin %r: a page of jobman_dashboard_pages lacks name, title or render", hook.plugin
+                        "plugin %r: a page of jobman_dashboard_pages lacks a name (A-Z a-z 0-9 -), "
+                        "a title or a render",
+                        hook.plugin,
                     )
         return tuple(pages)
 
@@ -182,11 +191,14 @@ class Registry:
                 owners[key] = hook.plugin
         return collected
 
-    def _ask(self, name: str, expected: type) -> Iterator[tuple[PluginHook, Any]]:
+    def _ask(
+        self, name: str, expected: type, *, with_options: bool = False, **arguments: Any
+    ) -> Iterator[tuple[PluginHook, Any]]:
         """Each plugin's answer to a hook that gives a collection; failures are logged."""
         for hook in self._hooks.get(name, ()):
+            own = {"options": self._options.get(hook.plugin, {})} if with_options else {}
             try:
-                answers = hook.call()
+                answers = hook.call(**arguments, **own)
             except (Exception, SystemExit):
                 _log_failure(hook, name)
                 continue
@@ -201,6 +213,16 @@ class Registry:
                         type(answer).__name__,
                         expected.__name__.lower(),
                     )
+
+
+def _is_page(page: Any) -> bool:
+    return (
+        isinstance(page, Mapping)
+        and isinstance(name := page.get("name"), str)
+        and _PAGE_NAME.fullmatch(name) is not None
+        and isinstance(page.get("title"), str)
+        and callable(page.get("render"))
+    )
 
 
 @contextmanager

@@ -114,8 +114,15 @@ def jobman_doctor_checks() -> Mapping[str, Callable[[], str | None]]:  # type: i
 
 
 @hookspec
-def jobman_dashboard_pages() -> Sequence[Mapping[str, Any]]:  # type: ignore[empty-body]
+def jobman_dashboard_pages(jobman: Any, options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:  # type: ignore[empty-body]
     """Add pages to the dashboard.
+
+    Called once, when the dashboard starts. A page whose ``render`` raises is shown as trouble, with the
+    plugin's name; the others go on.
+
+    Args:
+        jobman: The application, a ``Jobman``.
+        options: What ``plugin_options`` in the configuration says of this plugin.
 
     Returns:
         For each page ``name`` (its part of the address: letters, digits and hyphens), ``title`` (its

@@ -391,7 +391,8 @@ def test_collections_of_a_crashing_plugin_are_left_out(site, caplog):
         @hookimpl
         def jobman_doctor_checks(): return {"disk": lambda: "full"}
         @hookimpl
-        def jobman_dashboard_pages(): return [{"name": "p", "title": "P", "render": str}]
+        def jobman_dashboard_pages(jobman, options):
+            return [{"name": "p", "title": "P", "render": str, "given": (jobman, options)}]
         """,
     )
     install(
@@ -404,11 +405,12 @@ def test_collections_of_a_crashing_plugin_are_left_out(site, caplog):
     checks = registry.doctor_checks()
     assert list(checks) == ["full: disk"]
     assert checks["full: disk"]() == "full"
-    assert registry.dashboard_pages() == ({"name": "p", "title": "P", "render": str, "plugin": "full"},)
+    page = {"name": "p", "title": "P", "render": str, "given": ("jobman", {}), "plugin": "full"}
+    assert registry.dashboard_pages("jobman") == (page,)
     for said in (
         "jobman_commands failed",
         "returned a str, not a mapping",
-        "lacks name",
+        "lacks a name",
         "the first one stays",
     ):
         assert said in caplog.text
@@ -446,7 +448,7 @@ def test_without_plugins_nothing_is_called(site):
     registry.job_finished("context", "outcome")
     with registry.around_job("context"):
         pass
-    assert (registry.commands(), registry.doctor_checks(), registry.dashboard_pages()) == ({}, {}, ())
+    assert (registry.commands(), registry.doctor_checks(), registry.dashboard_pages(None)) == ({}, {}, ())
 
 
 # The first-party plugin

@@ -158,3 +158,24 @@ def test_the_readme_names_every_metric() -> None:
     }
     table = set(re.findall(r"`jobman_(\w+)`", (folder / "README.md").read_text()))
     assert {name.removesuffix("_total") for name in table} == made
+
+
+def test_the_dashboard_shows_what_a_scrape_would_get(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from starlette.testclient import TestClient
+
+    from jobman_cli.dashboard import create_app
+
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.setattr(sys, "path", [str(site), str(install("prometheus", site)), *sys.path])
+    config = tmp_path / "jobman.yaml"
+    config.write_text(f"plugins: [prometheus]\ndatabase: {sqlite_url}\n")
+    jobman = Jobman.from_config(config)
+    raise_alert(jobman.parts, "<b>", "<b>:default", "slow")
+    with TestClient(create_app(jobman), base_url="http://localhost") as client:
+        assert "/plugins/prometheus/figures" in client.get("/plugins").text
+        shown = client.get("/plugins/prometheus/figures")
+    assert shown.status_code == 200 and "jobman_up 1.0" in shown.text
+    assert "jobman_alerts{kind=&quot;&lt;b&gt;&quot;} 1.0" in shown.text and "<b>" not in shown.text

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from jobman_cli.dashboard.answers import Conflict, NotHere, fault
-from jobman_cli.dashboard.pages import audit, failed, job, jobs, tags
+from jobman_cli.dashboard.pages import audit, failed, job, jobs, plugins, tags, types
 from jobman_cli.dashboard.view import local_path, render
 from jobman_cli.errors import (
     JobmanError,
@@ -45,6 +45,10 @@ PAGES = (
     Item("/jobs/{id}", job.page),
     Item("/failed", failed.page, N_("Failed")),
     Item("/tags", tags.page, N_("Tags")),
+    Item("/types", types.page, N_("Types")),
+    Item("/types/{name}", types.one),
+    Item("/plugins", plugins.page, N_("Plugins")),
+    Item("/plugins/{plugin}/{name}", plugins.one),
     Item("/audit", audit.page, N_("Audit")),
 )
 MENU: tuple[Item, ...] = tuple(item for item in PAGES if item.title)
@@ -55,6 +59,7 @@ STATUS: Mapping[type[JobmanError], int] = {
     JobNotFound: 404,
     NotHere: 404,
     Conflict: 409,
+    plugins.PluginPageFailed: 500,
     StoreUnavailable: 503,
     QueueUnavailable: 503,
     SchemaError: 503,

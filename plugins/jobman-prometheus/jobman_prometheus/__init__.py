@@ -1,4 +1,4 @@
-"""Jobman's figures for Prometheus: the command ``jobman prometheus``."""
+"""Jobman's figures for Prometheus: the command ``jobman prometheus``, and a page of the dashboard."""
 
 from __future__ import annotations
 
@@ -11,3 +11,11 @@ def jobman_commands():
     from jobman_prometheus.command import prometheus
 
     return {"prometheus": prometheus}
+
+
+@hookimpl
+def jobman_dashboard_pages(jobman):
+    """Show on the dashboard what Prometheus would be told now."""
+    from jobman_prometheus.page import make_page
+
+    return [{"name": "figures", "title": "Prometheus", "render": make_page(jobman)}]

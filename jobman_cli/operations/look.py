@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 from jobman_cli.core.states import FINAL, WAITING
 from jobman_cli.errors import InvalidOption, JobNotFound
-from jobman_cli.operations.paging import JOB_ROWS, Page, a_page
+from jobman_cli.operations.paging import BRIEF_JOBS, JOB_ROWS, Page, a_page
 from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.operations.selection import batches
 from jobman_cli.store.queries import (
     JobFilter,
-    count_by_state,
     database_now,
     find_job,
     find_jobs,
@@ -25,6 +24,7 @@ from jobman_cli.store.queries import (
     place_in_line,
 )
 from jobman_cli.store.queries_failed import failed_of
+from jobman_cli.store.queries_metrics import count_by_state
 from jobman_cli.store.tables import Attempt, FailedJob, Job, Worker
 
 #: Seconds between two looks at a job that is waited for: at first, at the most.
@@ -129,13 +129,20 @@ def moment(parts: Parts | Lines | Records, when: datetime | timedelta) -> dateti
     raise InvalidOption("there were no jobs at that time", hint="Use a time after 1970, or 2h, 3d … for ago.")
 
 
-def page(parts: Parts | Records, wanted: JobFilter, limit: int = 50, after: int | None = None) -> Page[Job]:
+def page(
+    parts: Parts | Records,
+    wanted: JobFilter,
+    limit: int = 50,
+    after: int | None = None,
+    brief: bool = False,
+) -> Page[Job]:
     """A page of jobs, within a tenth of a second or so however many rows there are; see ``paging``.
 
     Args:
         after: The page that ends just above this id, instead of the newest.
+        brief: Without what may be long: attribs, logs and traceback are not read.
     """
-    return a_page(parts.database, JOB_ROWS, wanted, limit, after)
+    return a_page(parts.database, BRIEF_JOBS if brief else JOB_ROWS, wanted, limit, after)
 
 
 def jobs(parts: Parts | Records, wanted: JobFilter, limit: int = 50) -> list[Job]:

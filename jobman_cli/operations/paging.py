@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from jobman_cli.operations.selection import Stride
@@ -50,6 +51,7 @@ class Source(Generic[Row]):
 
 
 JOB_ROWS = Source(list_jobs, highest_job)
+BRIEF_JOBS = Source(partial(list_jobs, brief=True), highest_job)
 FAILED_ROWS = Source(list_failed, highest_failed)
 
 

@@ -37,6 +37,8 @@ from jobman_cli.store.tables import (
     Worker,
 )
 
+#: What may be long in a row.
+LONG_COLUMNS = ("attribs", "logs", "exception")
 #: Counting a place in the line stops here.
 FAR = 10_000
 
@@ -97,11 +99,22 @@ def find_jobs(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> l
 
 
 def list_jobs(
-    connection: Connection, dialect: Dialect, wanted: JobFilter, limit: int, upward: bool = False
+    connection: Connection,
+    dialect: Dialect,
+    wanted: JobFilter,
+    limit: int,
+    upward: bool = False,
+    brief: bool = False,
 ) -> list[Job]:
-    """A page of jobs, the newest first; upward the oldest first."""
+    """A page of jobs, the newest first.
+
+    Args:
+        upward: The oldest first.
+        brief: Without what may be long: attribs, logs and traceback are not read.
+    """
     order = JOBS.c.id.asc() if upward else JOBS.c.id.desc()
-    query = _narrow(select(JOBS), dialect, wanted).order_by(order).limit(limit)
+    columns = [each for each in JOBS.columns if not (brief and each.name in LONG_COLUMNS)]
+    query = _narrow(select(*columns), dialect, wanted).order_by(order).limit(limit)
     return [Job(**row) for row in connection.execute(query).mappings()]
 
 
@@ -116,17 +129,6 @@ def count_jobs(connection: Connection, dialect: Dialect, wanted: JobFilter) -> i
     query = select(func.count()).select_from(JOBS)
     number: int = connection.execute(_narrow(query, dialect, wanted)).scalar_one()
     return number
-
-
-def count_by_state(
-    connection: Connection, dialect: Dialect, statuses: Sequence[str], most: int
-) -> dict[str, int]:
-    """How many jobs are in each state; each counted up to ``most``."""
-    counts = {}
-    for status in statuses:
-        some = select(JOBS.c.id).where(JOBS.c.status == status).limit(most).subquery()
-        counts[status] = connection.execute(select(func.count()).select_from(some)).scalar_one()
-    return counts
 
 
 def highest_job(connection: Connection, dialect: Dialect) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, or_, select, text
 
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.metrics import Count, read_count
@@ -130,6 +131,23 @@ def count_states(connection: Connection, dialect: Dialect) -> dict[str, int]:
     for status in ("pending", "queued", "scheduled", "running"):
         found[status] = _count(connection, JOBS.c.id, JOBS.c.status == literal_column(f"'{status}'"))
     return found | {"failed": _count(connection, FAILED_JOBS.c.id)}
+
+
+def count_by_state(
+    connection: Connection, dialect: Dialect, statuses: Sequence[str], most: int
+) -> dict[str, int]:
+    """How many jobs are in each state; each counted up to ``most``."""
+    row = connection.execute(_counts(tuple(statuses), most)).one()
+    return dict(zip(statuses, row, strict=True))
+
+
+@cache
+def _counts(statuses: tuple[str, ...], most: int) -> Select[Any]:
+    columns: list[Any] = []
+    for status in statuses:
+        some = select(JOBS.c.id).where(JOBS.c.status == status).limit(most).subquery()
+        columns.append(select(func.count()).select_from(some).scalar_subquery())
+    return select(*columns)
 
 
 def open_alerts(connection: Connection, dialect: Dialect, limit: int = 1000) -> list[Alert]:

@@ -17,8 +17,9 @@ from jobman_cli.operations import failed, look, paging, selection
 from jobman_cli.operations.parts import Records
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import Database
-from jobman_cli.store.queries import JobFilter, Silence, count_by_state
+from jobman_cli.store.queries import JobFilter, Silence
 from jobman_cli.store.queries_failed import FailedFilter
+from jobman_cli.store.queries_metrics import count_by_state
 from jobman_cli.store.tables import FAILED_JOBS
 
 
@@ -182,6 +183,17 @@ def test_a_page_upward_ends_when_its_time_is_up(records: Records, monkeypatch: p
     first = min(all_ids(records.database))
     page = look.page(records, JobFilter(queue="nowhere"), 3, after=first - 1)
     assert (page.rows, page.before, page.after, page.looked) == ([], first, first + 6, 7)
+
+
+def test_a_brief_page_has_all_but_what_may_be_long(records: Records) -> None:
+    some = min(all_ids(records.database))
+    change(records.database, some, logs="x" * 10, exception="trace", error_message="short", attribs={"a": 1})
+    wanted = JobFilter(floor=some, before=some + 1)
+    brief, full = (look.page(records, wanted, brief=each).rows[0] for each in (True, False))
+    assert (full.logs, full.exception, full.attribs) == ("x" * 10, "trace", {"a": 1})
+    assert (brief.logs, brief.exception, brief.attribs) == (None, None, {})
+    left_out = {"logs", "exception", "attribs"}
+    assert brief.model_dump(exclude=left_out) == full.model_dump(exclude=left_out)
 
 
 def test_one_id(records: Records) -> None:

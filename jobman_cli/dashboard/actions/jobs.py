@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jobman_cli.dashboard.actions import Done, Fields, Question, action, question
 from jobman_cli.dashboard.desk import Desk
-from jobman_cli.dashboard.pages.lists import failed_filter, job_filter
+from jobman_cli.dashboard.pages.lists import failed_filter, listed_jobs
 from jobman_cli.dashboard.search import OF_FAILED, Search, read_id, read_search, write_search
 from jobman_cli.errors import JobmanError, UsageError
 from jobman_cli.operations import cancel, delete, failed, look, requeue
@@ -146,7 +146,7 @@ def _finished_asked(desk: Desk, fields: Fields) -> tuple[Search, JobFilter]:
             hint="Search for some, such as status:completed type:send-mail.",
         )
     search = replace(search, statuses=search.finished)
-    return search, job_filter(desk.records, search)
+    return search, listed_jobs(desk.records, search)
 
 
 def _jobs(number: int, name: str) -> str:

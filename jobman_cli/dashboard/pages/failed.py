@@ -8,7 +8,8 @@ from starlette.responses import Response
 from jobman_cli.dashboard.pages.lists import LIMIT, asked_of, failed_filter
 from jobman_cli.dashboard.search import OF_FAILED, QUALIFIERS
 from jobman_cli.dashboard.view import render
-from jobman_cli.operations import failed, look
+from jobman_cli.operations import failed
+from jobman_cli.operations.objects.jobs import failed_payload
 
 
 def page(request: Request) -> Response:
@@ -16,13 +17,12 @@ def page(request: Request) -> Response:
     records = request.app.state.desk.records
     asked = asked_of(request, OF_FAILED)
     found = failed.page(records, failed_filter(records, asked.search, asked.before), LIMIT, asked.after)
-    jobs = {job.id: job for job in look.show_many(records, [row.jobman_id for row in found.rows])}
     return render(
         request,
         "failed.html",
         asked=asked,
         page=found,
         links=asked.links(found),
-        jobs=jobs,
+        types={row.id: str(failed_payload(row).get("type", "")) for row in found.rows},
         qualifiers={name: QUALIFIERS[name] for name in OF_FAILED},
     )

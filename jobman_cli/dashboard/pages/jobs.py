@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobman_cli.core.states import Status
-from jobman_cli.dashboard.pages.lists import LIMIT, asked_of, job_filter
+from jobman_cli.dashboard.pages.lists import LIMIT, asked_of, listed_jobs
 from jobman_cli.dashboard.search import QUALIFIERS
 from jobman_cli.dashboard.view import render
 from jobman_cli.operations import look
@@ -19,8 +19,8 @@ def page(request: Request) -> Response:
     """The newest jobs that match, page by page."""
     records = request.app.state.desk.records
     asked = asked_of(request)
-    wanted = job_filter(records, asked.search, asked.before)
-    found = look.page(records, wanted, LIMIT, asked.after)
+    wanted = listed_jobs(records, asked.search, asked.before)
+    found = look.page(records, wanted, LIMIT, asked.after, brief=True)
     return render(
         request,
         "jobs.html",
@@ -29,5 +29,6 @@ def page(request: Request) -> Response:
         links=asked.links(found),
         states=look.count_states(records, tuple(Status), COUNTED),
         counted=COUNTED,
+        silent=wanted.without is not None,
         qualifiers=QUALIFIERS,
     )

@@ -11,6 +11,7 @@ from jobman_cli.dashboard.search import QUALIFIERS, Search, read_id, read_search
 from jobman_cli.operations import filters
 from jobman_cli.operations.paging import Page
 from jobman_cli.operations.parts import Lines, Records
+from jobman_cli.operations.silence import without_silenced
 from jobman_cli.store.queries import JobFilter
 from jobman_cli.store.queries_failed import FailedFilter
 
@@ -55,14 +56,14 @@ def asked_of(request: Request, known: tuple[str, ...] = tuple(QUALIFIERS)) -> As
     return Asked(search, *cursors)
 
 
-def job_filter(records: Records | Lines, search: Search, before: int | None = None) -> JobFilter:
-    """The filter for jobs that a search stands for.
+def listed_jobs(records: Records | Lines, search: Search, before: int | None = None) -> JobFilter:
+    """The filter for the jobs that a search lists: without completed ones that are silenced.
 
     Args:
         before: Only ids below this one, whatever the search says.
     """
     bounds = [each for each in (before, search.before, search.id and search.id + 1) if each is not None]
-    return filters.job_filter(
+    wanted = filters.job_filter(
         records,
         statuses=search.statuses,
         type=search.type,
@@ -74,6 +75,7 @@ def job_filter(records: Records | Lines, search: Search, before: int | None = No
         before=min(bounds, default=None),
         floor=search.id,
     )
+    return wanted if search.id else without_silenced(records.settings, wanted)
 
 
 def failed_filter(records: Records | Lines, search: Search, before: int | None = None) -> FailedFilter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rig import Rig, add_jobs, attempts_of, change, failed_rows, statuses
 from site_of_a_test import Site
@@ -181,6 +183,21 @@ def test_not_everything_is_requeued_at_once(rig: Rig, site: Site, q: str) -> Non
     assert "only finished jobs" in site.get("/confirm/requeue-all", 400, q=q).words
     site.client.post("/actions/requeue-all", data={"q": q})
     assert site.audit() == [("requeue-all", "refused", 0)]
+
+
+def test_silenced_jobs_are_left_out_of_the_list_and_of_what_is_done_to_it(rig: Rig, site: Site) -> None:
+    hello, noop = rig.dispatch("hello"), rig.dispatch("noop")
+    rig.worker().drain()
+    desk = site.app.state.desk
+    vars(desk.jobman)["settings"] = replace(desk.jobman.settings, silenced=("noop",))
+    vars(desk.jobman).pop("records", None)
+    page = site.get("/jobs", q="queue:default")
+    assert ids_of(page.rows) == [hello] and "silenced are left out" in page.words
+    site.press(site.get(page.links["Run all that match again …"]), "Run them again")
+    assert statuses(rig.store, [hello, noop]) == ["queued", "completed"]
+    for q in ("type:noop", f"id:{noop}"):
+        shown = site.get("/jobs", q=q)
+        assert ids_of(shown.rows) == [noop] and "left out" not in shown.words
 
 
 def test_delete_asks_and_takes_all_that_belongs_to_it(rig: Rig, site: Site) -> None:

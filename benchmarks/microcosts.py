@@ -4,8 +4,8 @@
 
 A real worker process drains a line; its functions are timed in place, so that every moment belongs to exactly
 one stage. "Processor" is what the worker's own thread used; "waiting" is the rest of the wall's time: for a
-server's answer, and on a busy machine for a processor. Counting starts after a tenth of the jobs. The table is
-that of the round with the least processor time, which was disturbed least.
+server's answer, and on a busy machine for a processor. Counting starts after a tenth of the jobs. The table
+is that of the round with the least processor time, which was disturbed least.
 """
 
 from __future__ import annotations

@@ -147,9 +147,14 @@ refused_workers = st.tuples(
     st.sampled_from([["--nonsense"], ["--queue", "a b"], ["--queue", ""], ["-x"]]),
     st.lists(token, max_size=6),
 ).map(lambda pair: ["run-worker", *pair[0], *pair[1]])
-schedules = st.tuples(
-    st.sampled_from(["list", "run", "pause", "continue"]) | token, st.lists(token, max_size=3)
-).map(lambda pair: ["schedule", pair[0], *pair[1]])
+well_formed = st.tuples(
+    st.sampled_from(["run", "pause", "continue"]), st.sampled_from(["tick", "clean", "gone"])
+)
+schedules = st.one_of(
+    well_formed.map(list),
+    st.tuples(well_formed, st.lists(token, min_size=1, max_size=2)).map(lambda pair: [*pair[0], *pair[1]]),
+    st.tuples(st.just("list") | token, st.lists(token, max_size=3)).map(lambda pair: [pair[0], *pair[1]]),
+).map(lambda given_arguments: ["schedule", *given_arguments])
 stdin = st.sampled_from(["", "{}", "{}\n{}\n", "x", '{"name": 1}\n', "\x00"]) | attribs.map(json.dumps)
 
 

@@ -61,7 +61,7 @@ def drain(place: Place, facts: Figures, size: Size, name: str = "one") -> Figure
     """Jobs a second that workers take from a line that is full, and how it was filled.
 
     The rate is (N - 1) / (last start - first start), from what the jobs wrote down. ``cpu_us`` is a job's
-    processor time, microseconds of workers and servers together; a busy machine changes it little.
+    processor time, microseconds of workers and servers together; a busy machine changes it less than rates.
     """
     setting = facts["workers"][name]
     jobs = max(20, round(setting["jobs"] * size.seconds))

@@ -268,15 +268,13 @@ class Crew:
 
     def cpu(self) -> float:
         """Seconds of processor time that workers and servers have used."""
-        total = 0.0
-        for process in [
-            *self.family(),
-            *(each for server in self._place.servers for each in server.family()),
-        ]:
-            with contextlib.suppress(psutil.Error):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
+        return sum(self.cpu_by_part().values())
+
+    def cpu_by_part(self) -> dict[str, float]:
+        """The same, by who used them: ``workers`` (with all that belongs to them), and each server."""
+        families = {"workers": self.family()}
+        families |= {server.title: server.family() for server in self._place.servers}
+        return {name: sum(map(_seconds, family)) for name, family in families.items()}
 
     def end(self, patience: float = 5.0) -> None:
         family = self.family()
@@ -292,6 +290,14 @@ class Crew:
                 process.kill()
         for process in self._processes:
             process.wait()
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _installed(peer: str) -> Path:

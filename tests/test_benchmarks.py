@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +19,7 @@ from servers import RedisServer, ServerUnavailable
 from benchmarks import report, targets, venvs
 from benchmarks.measures import TINY
 from benchmarks.run import Run, rounds
+from benchmarks.stopwatch import Stopwatch
 from benchmarks.systems import SYSTEMS, Ground, NotMeasured, names
 
 MACHINE = {"cpu": "a processor", "cores": 2, "memory_gb": 24.0, "kernel": "6.1", "python": "3.11.7"}
@@ -165,3 +169,45 @@ def test_every_peer_has_its_module_and_its_pins() -> None:
     assert names(["celery", "rq"]) == ["rq", "celery-redis", "celery-postgresql"]
     with pytest.raises(SystemExit, match="no such system: rqq"):
         names(["rqq"])
+
+
+def test_a_stopwatch_gives_each_moment_to_one_stage() -> None:
+    watch = Stopwatch()
+
+    class Work:
+        def outer(self) -> None:
+            spin(0.03)
+            self.inner()
+            spin(0.03)
+
+        def inner(self) -> None:
+            time.sleep(0.05)
+
+    def spin(seconds: float) -> None:
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+
+    watch.wrap(Work, "outer", "outer")
+    watch.wrap(Work, "inner", "inner")
+    watch.follow()
+    Work().outer()
+    stranger = threading.Thread(target=Work().outer)
+    stranger.start()
+    stranger.join()
+    outer, inner = watch.stages["outer"], watch.stages["inner"]
+    assert (outer.entered, inner.entered) == (1, 1), "another thread's calls do not count"
+    assert 0.06 <= outer.cpu < 0.08 and outer.wall >= outer.cpu - 0.001
+    assert inner.wall >= 0.05 and inner.cpu < 0.02, "sleeping is waiting"
+
+
+@pytest.mark.timeout(300)
+def test_the_microcosts_of_a_job() -> None:
+    options = ("--jobs", "300", "--rounds", "1", "--system", "jobman-sqlite-database")
+    command = [sys.executable, "-m", "benchmarks.microcosts", *options]
+    env = jobman_environment()
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for stage in ("the job itself", "finish: the statement", "claim: the statement", "COMMIT"):
+        assert re.search(rf"^\| [^|]*{stage}[^|]* \| [\d.]+ \| [\d.]+ \|", done.stdout, re.M), stage
+    assert "the job itself (a write of eight bytes) | 1.000 |" in done.stdout

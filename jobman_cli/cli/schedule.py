@@ -47,6 +47,11 @@ def list_(
         talk.say("nothing is scheduled; see `schedule:` in docs/reference/settings.md")
     else:
         _write(found)
+    for each in filter(_differs, found):
+        talk.warn(
+            f"{each.entry.name}: the times in force are {each.in_force!r}, of a process with another "
+            "configuration; those here count once a supervisor begins with them"
+        )
     wrong = [each for each in found if each.fault is not None]
     for each in wrong:
         talk.complain(f"{each.entry.name} cannot be fired: {each.fault}", None)
@@ -119,9 +124,15 @@ def _write(found: list[Look]) -> None:
             output.write(f"  {local} {each.entry.zone}{zone}")
 
 
+def _differs(look: Look) -> bool:
+    return look.in_force is not None and look.in_force != look.entry.clock
+
+
 def _state(look: Look) -> str:
     if look.fault is not None:
         return "broken"
+    if _differs(look):
+        return "differs"
     return "paused" if look.paused else "on"
 
 

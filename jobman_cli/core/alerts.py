@@ -15,3 +15,4 @@ class AlertKind(StrEnum):
     SUPERVISOR_MISSING = "supervisor-missing"
     QUEUE_DRIFT = "queue-drift"
     SCHEDULE_MISSED = "schedule-missed"
+    SCHEDULE_DIFFERS = "schedule-differs"

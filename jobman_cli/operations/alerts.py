@@ -12,6 +12,7 @@ alert, at most one a minute.
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ from jobman_cli.store.lifecycle.alerts import (
     told_lately,
     untold,
 )
+from jobman_cli.store.lifecycle.schedules import Mark
 from jobman_cli.store.queries import database_now
 from jobman_cli.store.queries_metrics import open_alerts
 from jobman_cli.store.queries_schedule import entry_marks
@@ -189,31 +191,37 @@ def note_settled(parts: Parts, entry: Entry, settled: Settled) -> None:
         clear_alert(parts, key)
 
 
-def _late_entries(parts: Parts) -> list[tuple[Entry, datetime]]:
-    """Entries with a time that nobody has fired for ``LATE`` seconds, and that time.
-
-    An entry that is paused, or whose times another host knows otherwise, is not late.
-    """
+def _look_at_schedule(parts: Parts) -> None:
     entries = entries_of(parts.settings)
     if not entries:
-        return []
+        return
     latest = parts.database.read(database_now) - timedelta(seconds=LATE)
-    late = []
-    for name, times, mark in parts.database.read(entry_marks, list(entries)):
+    for name, mark in parts.database.read(entry_marks, list(entries)).items():
         entry = entries[name]
-        if not (entry.paused or mark.paused) and times == entry.clock:
+        if entry.differs(mark):
+            _raise_differing(parts, entry, mark)
+        elif not (entry.paused or mark.paused):
             due = next(entry.times.after(mark.settled_until), None)
-            if due is not None and due < latest:
-                late.append((entry, due))
-    return late
+            if due is not None and due < latest:  # for ``LATE`` seconds nobody has fired it
+                _raise_late(parts, entry, due)
 
 
-def _look_at_schedule(parts: Parts) -> None:
-    for entry, due in _late_entries(parts):
-        key, time = f"{AlertKind.SCHEDULE_MISSED}:{entry.name}", due.isoformat(timespec="seconds")
-        message = f"schedule {entry.name!r} was due at {time} and no supervisor has fired it"
-        details = {"schedule": entry.name, "runs": entry.what, "time": time}
-        raise_alert(parts, AlertKind.SCHEDULE_MISSED, key, message, details)
+def _raise_late(parts: Parts, entry: Entry, due: datetime) -> None:
+    key, time = f"{AlertKind.SCHEDULE_MISSED}:{entry.name}", due.isoformat(timespec="seconds")
+    message = f"schedule {entry.name!r} was due at {time} and no supervisor has fired it"
+    details = {"schedule": entry.name, "runs": entry.what, "time": time}
+    raise_alert(parts, AlertKind.SCHEDULE_MISSED, key, message, details)
+
+
+def _raise_differing(parts: Parts, entry: Entry, mark: Mark) -> None:
+    host = os.uname().nodename
+    message = (
+        f"schedule {entry.name!r}: {host} says {entry.clock!r} and does not fire it; "
+        f"{mark.times!r} is in force, from a process that began later"
+    )
+    details = {"schedule": entry.name, "host": host, "times": entry.clock, "in_force": mark.times}
+    key = f"{AlertKind.SCHEDULE_DIFFERS}:{entry.name}"
+    raise_alert(parts, AlertKind.SCHEDULE_DIFFERS, key, message, details)
 
 
 def _look_at_queues(parts: Parts) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobman_cli.errors import EXIT_CONFIG
 from jobman_cli.operations.doctor import Check, Finding, Installation, fail, ok, warn
+from jobman_cli.operations.schedule import entries_of, faults
 from jobman_cli.store.health import (
     LEAST,
     MANY,
@@ -19,6 +20,7 @@ from jobman_cli.store.health import (
     ping,
 )
 from jobman_cli.store.queries import database_now, lines, live_workers
+from jobman_cli.store.queries_schedule import entry_marks
 from jobman_cli.store.schema import check_schema
 
 #: Seconds: a slow round trip, a clock that is off, a job that ought to have moved long ago.
@@ -185,6 +187,28 @@ def check_age(installation: Installation) -> Finding:
     )
 
 
+def check_schedule(installation: Installation) -> Finding:
+    """Each entry can be fired, at the times that this configuration says."""
+    entries = entries_of(installation.settings)
+    if not entries:
+        return ok("nothing is scheduled")
+    if wrong := faults(installation.settings, installation.registry()):
+        said = "; ".join(f"{name} cannot be fired: {why}" for name, why in wrong.items())
+        return fail(said, "Correct the entry; no worker starts until then.", EXIT_CONFIG)
+    known = installation.database().read(entry_marks, list(entries)) if has_tables(installation) else {}
+    others = [
+        f"{name} is {entry.clock!r} here, and {known[name].times!r} is in force"
+        for name, entry in entries.items()
+        if entry.differs(known.get(name))
+    ]
+    if others:
+        return warn(
+            "; ".join(others),
+            "Give every host the same schedule, then start what runs anew: `jobman terminate`.",
+        )
+    return ok(f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}")
+
+
 def has_tables(installation: Installation) -> bool:
     """False while there are no tables to ask: those of a SQLite file that is made on first use."""
     database = installation.database()
@@ -210,4 +234,5 @@ ROWS = (
     Check("stuck jobs", check_rows, needs=("tables",)),
     Check("workers", check_workers, needs=("tables",)),
     Check("old jobs", check_age, needs=("tables",)),
+    Check("schedule", check_schedule, needs=("plugins", "tables")),
 )

@@ -6,6 +6,9 @@ either both are there or none. The push comes after the commit, as for any dispa
 
 The clock is the database's. When it jumps back, times that were fired have their rows, and are not fired
 again; times that were left out by the jump before are fired when they come.
+
+Where configurations differ about an entry's times, those of the process that began last are in force, and who
+has others lets it alone: fired by both, a nightly job would run twice in the night of a deploy.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from jobman_cli.store.lifecycle.schedules import (
     settle,
 )
 from jobman_cli.store.queries import database_now
-from jobman_cli.store.queries_schedule import LastFire, last_fires, paused_entries
+from jobman_cli.store.queries_schedule import LastFire, entry_marks, last_fires
 from jobman_cli.store.tables import Job
 
 logger = logging.getLogger("jobman.schedule")
@@ -59,7 +62,7 @@ class Entry:
     """One entry of the schedule.
 
     Attributes:
-        clock: Its times as the configuration says them; other times begin anew.
+        clock: Its times as this configuration says them; other times begin anew.
         paused: By the configuration.
         options: Of the operation.
     """
@@ -82,6 +85,10 @@ class Entry:
         """The job type or the operation."""
         return str(self.job or self.operation)
 
+    def differs(self, mark: Mark | None) -> bool:
+        """True when other times than this configuration's are in force."""
+        return mark is not None and mark.times != self.clock
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -90,12 +97,14 @@ class Look:
     Attributes:
         upcoming: Its next times, in UTC.
         paused: By the configuration or by command.
+        in_force: Its times as the processes know them that fire it; None when none has begun yet.
         fault: Why it cannot be fired; None when it can.
     """
 
     entry: Entry
     upcoming: Sequence[datetime]
     paused: bool
+    in_force: str | None
     last: LastFire | None
     fault: str | None
 
@@ -178,11 +187,7 @@ def check_schedule(parts: Parts) -> None:
 
 
 def adopt(parts: Parts | Records, entries: Mapping[str, Entry]) -> dict[str, Mark]:
-    """Make sure that entries are known; see ``adopt_entries``.
-
-    Returns:
-        How far each has come.
-    """
+    """Make sure that entries are known, and return how far each has come; see ``adopt_entries``."""
     return parts.database.run(adopt_entries, {name: entry.clock for name, entry in entries.items()})
 
 
@@ -225,7 +230,7 @@ def pause(parts: Parts | Records, entry: Entry) -> bool:
     Returns:
         False when it is paused already.
     """
-    adopt(parts, {entry.name: entry})
+    parts.database.run(adopt_entries, {entry.name: entry.clock}, False)
     return parts.database.run(pause_entry, entry.name)
 
 
@@ -245,17 +250,16 @@ def look(parts: Parts, number: int = 5) -> list[Look]:
         number: How many of the next times.
     """
     entries = entries_of(parts.settings)
-    if not entries:
-        return []
     wrong = faults(parts.settings, parts.registry)
     now = parts.database.read(database_now)
-    paused = parts.database.read(paused_entries)
+    marks = parts.database.read(entry_marks, list(entries))
     last = parts.database.read(last_fires, list(entries))
     return [
         Look(
             entry,
             list(islice(entry.times.after(now), number)),
-            entry.paused or name in paused,
+            entry.paused or (name in marks and marks[name].paused),
+            marks[name].times if name in marks else None,
             last.get(name),
             wrong.get(name),
         )
@@ -279,6 +283,8 @@ def _fire_due(
     if mark is None:
         return None, []
     now = clock(connection, dialect)
+    if entry.differs(mark):
+        return Settled(now), []
     since = _since(mark.settled_until, now)
     missed = takewhile(lambda time: time > since, entry.times.back_from(now))
     due = list(islice(missed, MOST if entry.catch_up == "all" else 2))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from jobman_cli.store.dialects import Dialect
-from jobman_cli.store.lifecycle.schedules import Mark
+from jobman_cli.store.lifecycle.schedules import Mark, read_mark
 from jobman_cli.store.tables import JOBS, SCHEDULE_ENTRIES, SCHEDULE_FIRES
 
 
@@ -30,20 +30,11 @@ class LastFire(NamedTuple):
     job_status: str | None
 
 
-def paused_entries(connection: Connection, dialect: Dialect) -> dict[str, datetime]:
-    """The entries that were paused by command, and since when."""
-    columns = SCHEDULE_ENTRIES.c
-    query = select(columns.name, columns.paused_at).where(columns.paused_at.is_not(None))
-    return {row.name: row.paused_at for row in connection.execute(query)}
-
-
-def entry_marks(
-    connection: Connection, dialect: Dialect, names: Sequence[str]
-) -> list[tuple[str, str, Mark]]:
-    """The entries that are known: name, its times as some configuration said them, how far it has come."""
-    columns = SCHEDULE_ENTRIES.c
-    rows = connection.execute(select(SCHEDULE_ENTRIES).where(columns.name.in_(names)).order_by(columns.name))
-    return [(row.name, row.times, Mark(row.settled_until, row.paused_at is not None)) for row in rows]
+def entry_marks(connection: Connection, dialect: Dialect, names: Sequence[str]) -> dict[str, Mark]:
+    """How far the entries that are known have come, by name."""
+    name = SCHEDULE_ENTRIES.c.name
+    rows = connection.execute(select(SCHEDULE_ENTRIES).where(name.in_(names)).order_by(name))
+    return {row.name: read_mark(row) for row in rows}
 
 
 def last_fires(connection: Connection, dialect: Dialect, names: Sequence[str]) -> dict[str, LastFire]:

@@ -405,6 +405,29 @@ def test_a_time_that_is_left_out(store: Database, tmp_path: Path) -> None:
     watched.close()
 
 
+def test_hosts_that_disagree_about_times(store: Database, tmp_path: Path) -> None:
+    old = Watched(store, tmp_path, schedule=[entry()])
+    new = Watched(store, tmp_path, schedule=[entry(every=90.0)])
+    Timetable(old.parts).run_once()
+    Timetable(new.parts).run_once()
+    watch_over(new.parts)
+    assert new.heard() == []
+    put_back(old, 4)
+    watch_over(old.parts)
+    (told,) = old.told
+    assert "says 'every 60' and does not fire it; 'every 90' is in force" in told["message"]
+    assert (told["details"]["times"], told["details"]["in_force"]) == ("every 60", "every 90")
+    assert old.heard() == [("schedule-differs:tick", "begun")], "it is not missed: it is not this host's"
+    watch_over(new.parts)
+    assert new.heard() == [("schedule-missed:tick", "begun")], "the other one is to fire it"
+    put_back(old, 0)
+    old.age(61)
+    watch_over(new.parts)
+    assert sorted(new.heard()) == [("schedule-differs:tick", "over"), ("schedule-missed:tick", "over")]
+    old.close()
+    new.close()
+
+
 def test_a_schedule_that_is_paused_is_not_missed(store: Database, tmp_path: Path) -> None:
     watched = Watched(store, tmp_path, schedule=[entry()])
     found = entries_of(watched.parts.settings)["tick"]

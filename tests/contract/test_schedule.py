@@ -367,6 +367,55 @@ class TestPause:
         assert times(store) == minutes(6)
 
 
+class TestDiffering:
+    """Two hosts whose configurations differ about the times of one entry."""
+
+    @KINDS
+    def test_the_one_that_began_last_fires(self, store: Database, tmp_path: Path) -> None:
+        clock = Clock()
+        old = timetable(rig_with(store, tmp_path, every(seconds=60.0)), clock)
+        clock.move(minutes=1)
+        old.run_once()
+        assert times(store) == minutes(1)
+        new = timetable(rig_with(store, tmp_path, every(seconds=180.0)), clock)
+        for _ in range(6):
+            clock.move(minutes=1)
+            old.run_once()
+            new.run_once()
+        assert times(store) == minutes(1, 3, 6), "those of the new one alone"
+        assert len(jobs(store)) == 3
+
+    @SQLITE
+    def test_who_let_it_alone_fires_again_when_they_agree(self, store: Database, tmp_path: Path) -> None:
+        clock = Clock()
+        first = timetable(rig_with(store, tmp_path, every(seconds=60.0)), clock)
+        timetable(rig_with(store, tmp_path, every(seconds=3600.0)), clock)
+        clock.move(minutes=5)
+        first.run_once()
+        assert times(store) == []
+        timetable(rig_with(store, tmp_path, every(seconds=60.0)), clock)  # that host was put right
+        first.run_once()
+        assert times(store) == [], "what passed meanwhile is not caught up"
+        clock.move(minutes=1)
+        first.run_once()
+        assert times(store) == minutes(6)
+
+    @SQLITE
+    def test_a_look_and_a_pause_put_nothing_in_force(self, store: Database, tmp_path: Path) -> None:
+        clock = Clock()
+        table = timetable(rig_with(store, tmp_path, every(seconds=60.0)), clock)
+        other = rig_with(store, tmp_path, every(seconds=3600.0))
+        [seen] = look(other.parts)
+        assert (seen.in_force, seen.entry.clock) == ("every 60", "every 3600")
+        assert pause(other.parts, seen.entry) and resume(other.parts, seen.entry)
+        assert look(other.parts)[0].in_force == "every 60"
+        with store.transaction() as connection:  # the pause took the server's time, not the test's
+            connection.execute(SCHEDULE_ENTRIES.update().values(settled_until=clock.now))
+        clock.move(minutes=1)
+        table.run_once()
+        assert times(store) == minutes(1)
+
+
 class TestByHand:
     @KINDS
     def test_a_job(self, store: Database, tmp_path: Path) -> None:

@@ -124,7 +124,9 @@ def test_servers_that_are_not_there(examine: Doctor) -> None:
     found = examine("--database", "postgresql://x@127.0.0.1:1/x", code=69)
     assert worst(found) == {
         "database": "fail",
-        **dict.fromkeys(("tables", "lines", "clock", "stuck jobs", "workers", "old jobs"), "skip"),
+        **dict.fromkeys(
+            ("tables", "lines", "clock", "stuck jobs", "workers", "old jobs", "schedule"), "skip"
+        ),
     }
     found = examine("--queue-url", "redis://127.0.0.1:1/0", code=69)
     assert worst(found) == {

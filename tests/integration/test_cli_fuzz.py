@@ -27,9 +27,11 @@ from jobman_cli.hooks import loader
 CODES = {0, 1, 2, 69, 78, 130}
 #: Seconds that no call may reach; a busy machine is allowed for.
 LONGEST = 2.0
-#: They run on until somebody ends them, watch others, or end processes: not for a fuzz in one process.
-ENDLESS = {"run-worker", "supervise", "dashboard", "status", "rescue", "purge", "schedule"}
+#: They run on until somebody ends them. What makes `run-worker` end is given to it below.
+ENDLESS = {"run-worker", "supervise", "dashboard"}
 WORDS = [name for name in COMMANDS if name not in ENDLESS]
+#: What keeps a command from waiting for what never comes, and from ending processes; no argument undoes it.
+TAMED = {"wait": ["--timeout", "0"], "rescue": ["--no-wait"], "purge": ["--dry-run"]}
 FOLLOW = re.compile(r"-\w*f\w*|--follow")
 
 JOBS = """
@@ -69,6 +71,8 @@ OPTIONS = [
         "--number",
         "--items",
     ),
+    *("--signal", "--watch", "--host", "--supervisor", "--for", "--silenced", "--stop-when-empty", "--once"),
+    *("--concurrency", "--worker-type", "--max-jobs", "--max-time", "--memory"),
     *("--help", "--", "-", "--nonsense", "-x", "--ratio", "--more", "--ratio=nan", "--days=0", "--hours=0"),
 ]
 VALUES = [
@@ -100,6 +104,7 @@ VALUES = [
         "check",
         "show",
     ),
+    *("list", "run", "pause", "continue", "tick", "clean", "KILL", "thread"),
     *(
         str(2**31),
         str(2**63 - 1),
@@ -137,6 +142,19 @@ tries = st.tuples(
         max_size=3,
     ),
 ).map(lambda pair: [*pair[0], *chain.from_iterable(pair[1])])
+#: Each begins with what is refused, whatever follows.
+refused_workers = st.tuples(
+    st.sampled_from([["--nonsense"], ["--queue", "a b"], ["--queue", ""], ["-x"]]),
+    st.lists(token, max_size=6),
+).map(lambda pair: ["run-worker", *pair[0], *pair[1]])
+well_formed = st.tuples(
+    st.sampled_from(["run", "pause", "continue"]), st.sampled_from(["tick", "clean", "gone"])
+)
+schedules = st.one_of(
+    well_formed.map(list),
+    st.tuples(well_formed, st.lists(token, min_size=1, max_size=2)).map(lambda pair: [*pair[0], *pair[1]]),
+    st.tuples(st.just("list") | token, st.lists(token, max_size=3)).map(lambda pair: [pair[0], *pair[1]]),
+).map(lambda given_arguments: ["schedule", *given_arguments])
 stdin = st.sampled_from(["", "{}", "{}\n{}\n", "x", '{"name": 1}\n', "\x00"]) | attribs.map(json.dumps)
 
 
@@ -153,7 +171,10 @@ class Site:
         monkeypatch.setattr(
             loader, "_find_entry_points", cache(loader._find_entry_points)
         )  # a quarter of a call
-        app.configure(f"modules: [jobs_of_a_fuzz]\ndatabase: sqlite:///{directory}/jobman.db\n")
+        app.configure(
+            f"modules: [jobs_of_a_fuzz]\ndatabase: sqlite:///{directory}/jobman.db\nschedule:\n"
+            "- {name: tick, every: 3600, job: hello}\n- {name: clean, every: 3600, operation: snapshot}\n"
+        )
         app.module("jobs_of_a_fuzz", JOBS)
         app("try", "fails", "--sync")
         app.ok("try", "hello", "--sync")
@@ -171,8 +192,10 @@ class Site:
         self._eye.close()
 
     def call(self, given: list[str], piped: str) -> None:
-        if given[0] == "wait":  # or it waits for a worker that never comes
-            given = [*given, "--timeout", "0"]
+        if given[0] == "wait":  # the last one counts
+            given = [*given, *TAMED["wait"]]
+        elif given[0] in TAMED:  # flags, which nothing that follows takes back or swallows
+            given = [given[0], *TAMED[given[0]], *given[1:]]
         if given[0] == "logs":
             given = [each for each in given if not FOLLOW.fullmatch(each)]
         self._patch.setattr(sys, "stdin", io.StringIO(piped))
@@ -239,3 +262,38 @@ def test_any_attribs(site: Site) -> None:
     check_try()
     assert site.examples >= 800
     assert {0, 2} <= set(site.codes)
+
+
+@pytest.mark.timeout(300)
+def test_any_arguments_of_what_runs(site: Site) -> None:
+    """`run-worker` with something that is refused, and the schedule."""
+
+    @fuzz(75)
+    @given(refused_workers)
+    def check_workers(given_arguments: list[str]) -> None:
+        site.call(given_arguments, "")
+
+    @fuzz(75)
+    @given(schedules)
+    def check_schedule(given_arguments: list[str]) -> None:
+        site.call(given_arguments, "")
+
+    check_workers()
+    assert set(site.codes) <= {0, 2}, "none began to run; 0 is a --help"
+    check_schedule()
+    assert site.examples >= 150
+    assert {0, 2} <= set(site.codes)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--concurrency", "2", "--memory", "100000", "--max-time", "1m"],
+        ["--once", "--queue", "nowhere", "--queue", "default", "--skip-broken-plugins"],
+        ["--max-jobs", "1", "--worker-type", "process", "--max-time", "2"],
+    ],
+    ids=str,
+)
+def test_workers_that_end_by_themselves(site: Site, arguments: list[str]) -> None:
+    assert run(["run-worker", "--stop-when-empty", *arguments]) == 0

@@ -26,8 +26,19 @@ def scheduled(app: App) -> App:
 def test_the_list(scheduled: App) -> None:
     nightly, greet, hush = scheduled.ok("schedule", "list", "--json").json
     assert list(nightly) == [
-        *("name", "job", "operation", "options", "times", "timezone", "catch_up", "paused", "next", "last"),
-        "fault",
+        *(
+            "name",
+            "job",
+            "operation",
+            "options",
+            "times",
+            "in_force",
+            "timezone",
+            "catch_up",
+            "paused",
+            "next",
+        ),
+        *("last", "fault"),
     ]
     assert (nightly["operation"], nightly["options"], nightly["catch_up"]) == ("prune", {"days": 30}, "none")
     assert len(nightly["next"]) == 5
@@ -78,6 +89,26 @@ def test_pause_and_continue(scheduled: App) -> None:
     assert "take `paused: true` off" in scheduled.ok("schedule", "continue", "hush").err
 
 
+def test_other_times_are_in_force(scheduled: App) -> None:
+    assert {each["in_force"] for each in scheduled.ok("schedule", "list", "--json").json} == {None}
+    scheduled.ok("run-worker", "--stop-when-empty")
+    assert [each["in_force"] for each in scheduled.ok("schedule", "list", "--json").json][1] == "every 300"
+    assert "in force" not in scheduled.ok("schedule", "list").err
+    scheduled.configure(SCHEDULE.replace("every: 300", "every: 600"))
+    listed = scheduled.ok("schedule", "list")
+    assert "greet: the times in force are 'every 300'" in listed.err
+    [line] = [line.split() for line in listed.out.splitlines() if line.startswith("greet ")]
+    assert line[4] == "differs"
+    [found] = [each for each in scheduled.ok("doctor", "--json").json if each["check"] == "schedule"]
+    assert (
+        found["verdict"] == "warn"
+        and "greet is 'every 600' here, and 'every 300' is in force" in found["line"]
+    )
+    assert "jobman terminate" in found["remedy"]
+    scheduled.ok("run-worker", "--stop-when-empty")
+    assert "in force" not in scheduled.ok("schedule", "list").err
+
+
 @pytest.mark.parametrize("verb", ["run", "pause", "continue"])
 def test_an_unknown_name(scheduled: App, verb: str) -> None:
     assert "did you mean 'greet'" in scheduled.refused(2, "schedule", verb, "gret")
@@ -105,6 +136,8 @@ def test_entries_that_cannot_be_fired(app: App) -> None:
     assert [each["fault"] is None for each in listed.json] == [False, False, False, True]
     for said in ("a cannot be fired", "did you mean 'hello'", "nme", "needs the option `days`"):
         assert said in listed.err
+    [doctor] = [each for each in app("doctor", "--json").json if each["check"] == "schedule"]
+    assert doctor["verdict"] == "fail" and "a cannot be fired" in doctor["line"] and doctor["remedy"]
     checked = app("config", "check", "--json")
     assert (checked.code, checked.json["valid"], list(checked.json["schedule"])) == (
         78,

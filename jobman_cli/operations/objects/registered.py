@@ -63,6 +63,7 @@ def entry_object(look: Look, settings: Settings) -> dict[str, Any]:
         "operation": entry.operation,
         "options": redact(dict(entry.options if entry.job is None else entry.attribs), settings.redact),
         "times": entry.clock,
+        "in_force": look.in_force,
         "timezone": str(entry.zone),
         "catch_up": entry.catch_up,
         "paused": look.paused,

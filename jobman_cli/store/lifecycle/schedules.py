@@ -61,10 +61,12 @@ class Mark:
 
     Attributes:
         settled_until: Every time up to here is settled.
+        times: Those in force: of the configuration that was adopted last.
     """
 
     settled_until: datetime
     paused: bool
+    times: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,14 @@ class HeldFire:
     holder: str
 
 
-def adopt_entries(connection: Connection, dialect: Dialect, entries: Mapping[str, str]) -> dict[str, Mark]:
+def adopt_entries(
+    connection: Connection, dialect: Dialect, entries: Mapping[str, str], renew: bool = True
+) -> dict[str, Mark]:
     """Make sure that entries are known. Nothing of the past of a new one, or of one with new times, is fired.
 
     Args:
         entries: Name to its times, as the configuration says them.
+        renew: Put them in force where others are.
 
     Returns:
         How far each has come.
@@ -98,18 +103,23 @@ def adopt_entries(connection: Connection, dialect: Dialect, entries: Mapping[str
         values = {"times": entries[name], "settled_until": dialect.now()}
         if name not in known:
             connection.execute(_insert_new(dialect, SCHEDULE_ENTRIES).values(name=name, **values))
-        elif known[name].times != entries[name]:
+        elif renew and known[name].times != entries[name]:
             unchanged = (_ENTRY.name == name, _ENTRY.times == known[name].times)
             connection.execute(update(SCHEDULE_ENTRIES).where(*unchanged).values(**values))
     rows = connection.execute(query).all()
-    return {row.name: Mark(row.settled_until, row.paused_at is not None) for row in rows}
+    return {row.name: read_mark(row) for row in rows}
 
 
 def lock_entry(connection: Connection, dialect: Dialect, name: str) -> Mark | None:
     """How far an entry has come; None when somebody else is at it now, or it is not known."""
-    query = select(_ENTRY.settled_until, _ENTRY.paused_at).where(_ENTRY.name == name)
+    query = select(SCHEDULE_ENTRIES).where(_ENTRY.name == name)
     row = connection.execute(query.with_for_update(skip_locked=True)).first()
-    return None if row is None else Mark(row.settled_until, row.paused_at is not None)
+    return None if row is None else read_mark(row)
+
+
+def read_mark(row: Any) -> Mark:
+    """A row of ``jobman_schedule_entries``."""
+    return Mark(row.settled_until, row.paused_at is not None, row.times)
 
 
 def settle(connection: Connection, dialect: Dialect, name: str, until: datetime) -> None:

@@ -118,7 +118,9 @@ class Metrics:
             found.setdefault((span.at, span.seconds), []).append(span)
         return [(at, seconds, _measure(some, seconds)) for (at, seconds), some in sorted(found.items())]
 
-    def bins(self, width: int) -> list[tuple[datetime, Measure]]:
+    def bins(
+        self, width: int, type: str | None = None, queue: str | None = None
+    ) -> list[tuple[datetime, Measure]]:
         """Figures of equal parts of the window, the oldest first, also of those in which nothing ended.
 
         The last minute is left out: workers have not told all of it yet.
@@ -129,7 +131,7 @@ class Metrics:
         first = int(self.since.timestamp()) // width * width
         end = int(self.until.timestamp()) // MINUTE * MINUTE
         found: dict[int, list[Span]] = {begin: [] for begin in range(first, end, width)}
-        for span in self.spans:
+        for span in self._some(type, queue):
             begin = int(span.at.timestamp()) // width * width
             if begin in found and span.at.timestamp() < end:
                 found[begin].append(span)

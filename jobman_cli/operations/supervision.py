@@ -18,7 +18,7 @@ from jobman_cli.store.lifecycle.supervisors import (
     tidy_supervisors,
 )
 from jobman_cli.store.queries import database_now, live_workers
-from jobman_cli.store.queries_fleet import RunningJob, paused_until, running_jobs
+from jobman_cli.store.queries_fleet import LineCount, RunningJob, count_lines, paused_until, running_jobs
 from jobman_cli.store.tables import Supervisor, Worker
 
 AnyParts = Records | Lines | Parts
@@ -184,6 +184,11 @@ def running_by_worker(records: AnyParts) -> dict[str, list[RunningJob]]:
 def paused_queues_until(records: AnyParts) -> dict[str, datetime | None]:
     """The queues that are paused, by name, and until when; None is until somebody continues them."""
     return records.database.read(paused_until)
+
+
+def lines_now(records: AnyParts) -> dict[str, LineCount]:
+    """How many rows of each queue wait, by state; each counted up to 100,000."""
+    return records.database.read(count_lines)
 
 
 def pause(records: AnyParts, queue: str, seconds: float | None = None) -> None:

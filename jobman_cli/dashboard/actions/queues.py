@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from jobman_cli.core.values import read_queues
 from jobman_cli.dashboard.actions import Done, Fields, Question, action, question
 from jobman_cli.dashboard.desk import Desk
 from jobman_cli.errors import UsageError
@@ -22,7 +22,6 @@ PAUSES: Mapping[str, float | None] = {
     "6h": 6 * 3600.0,
     "24h": 86_400.0,
 }
-_QUEUE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 @action("pause-queue")
@@ -82,10 +81,4 @@ def push_unqueued(desk: Desk, fields: Fields) -> Done:
 
 
 def _queue(fields: Fields) -> str:
-    name = fields.get("queue", "")
-    if not _QUEUE.fullmatch(name):
-        raise UsageError(
-            f"queue: {name[:40]!r} is no queue's name",
-            hint="Use 1 to 64 letters, digits, and the characters _ . : -",
-        )
-    return name
+    return read_queues([fields.get("queue", "")[:100]], "queue")[0]

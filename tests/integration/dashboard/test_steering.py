@@ -388,3 +388,11 @@ class TestReconcile:
             site.press(page, "Push what is missing")
             assert site.audit()[0][1] == "refused"
         away.close()
+
+
+def test_words_of_rows_stay_text_when_they_are_translated(rig: Rig, site: Site) -> None:
+    raise_alert(rig.parts, "long-wait", "x", "it takes long")
+    supervise(rig)
+    with rig.store.transaction() as connection:
+        connection.execute(SUPERVISORS.update().values(state="<b>100%s</b>"))
+    assert "&lt;b&gt;100%s&lt;/b&gt;" in site.client.get("/").text

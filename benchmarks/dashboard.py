@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,19 @@ SEARCHES = {
 }
 
 
-def addresses(rows: int) -> Iterator[str]:
+def addresses(rows: int, types: Iterable[str]) -> Iterator[str]:
     """The address of each page, and of lists that are searched."""
+    details = {
+        "/jobs/{id}": [f"/jobs/{rows // 100 * 90 + 92}"],
+        "/types/{name}": [f"/types/{each}" for each in types],
+    }
     for item in PAGES:
         if "{" not in item.path:
             yield item.path
-        elif item.path == "/jobs/{id}":
-            yield f"/jobs/{rows // 100 * 90 + 92}"
+        elif known := details.get(item.path):
+            yield known[0]
+        else:
+            print(f"  not asked for: {item.path}", file=sys.stderr)
         for q in SEARCHES.get(item.path, ()):
             yield f"{item.path}?{urlencode({'q': q})}"
         if item.path == "/jobs":
@@ -83,7 +89,7 @@ def measure(url: str, rows: int, requests: int) -> list[dict[str, Any]]:
     watch_tags(jobman.records, ["batch", "rare"])
     found = []
     with TestClient(create_app(jobman), base_url="http://localhost") as client:
-        for address in addresses(rows):
+        for address in addresses(rows, sorted(jobman.registry.types)):
             times, cpu = [], []
             for _ in range(requests + 1):
                 began, worked = time.perf_counter(), time.process_time()

@@ -16,7 +16,13 @@ from starlette.staticfiles import StaticFiles
 
 from jobman_cli.app import Jobman
 from jobman_cli.dashboard import access, actions, api, entrance, live
-from jobman_cli.dashboard.actions import jobs, tags  # noqa: F401  # they register what they can do
+from jobman_cli.dashboard.actions import (  # noqa: F401  # they register what they can do
+    jobs,
+    queues,
+    schedule,
+    supervisors,
+    tags,
+)
 from jobman_cli.dashboard.api.openapi import description
 from jobman_cli.dashboard.desk import Desk
 from jobman_cli.dashboard.pages import MENU, Item, missing, not_so, page_routes, plugins, trouble, types

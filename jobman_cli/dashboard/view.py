@@ -149,8 +149,13 @@ def _environment(language: str) -> Environment:
         "first_line": lambda value: (value or "").strip().partition("\n")[0],
         "last_line": lambda value: ((value or "").strip().splitlines() or [""])[-1],
     }
-    # The extension's own `_` takes what it is given for harmless HTML; ours is given words of rows, too.
-    made.globals |= {"sparkline": sparkline, "_": translations.gettext}
+
+    def say(message: str, /, **variables: Any) -> str:
+        # The extension's own `_` takes what it is given for harmless HTML; ours is given words of rows, too.
+        said = translations.gettext(message)
+        return said % variables if variables else said
+
+    made.globals |= {"sparkline": sparkline, "_": say}
     return made
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from jobman_cli.errors import JobmanError
 from jobman_cli.operations.parts import Lines, Parts, Records
 from jobman_cli.store.lifecycle.journal import (
     list_audit,
@@ -20,6 +22,8 @@ from jobman_cli.store.queries import database_now
 from jobman_cli.store.tables import Audit, Reconciliation
 
 AnyParts = Records | Lines | Parts
+
+logger = logging.getLogger("jobman.journal")
 
 #: Days for which it is kept.
 KEEP = 180
@@ -80,9 +84,19 @@ def audits(records: AnyParts, before: int | None = None, limit: int = 50) -> lis
 
 
 def note_reconciliation(records: AnyParts, kind: str, pushed: int) -> None:
-    """Write down that a round of repair pushed rows; nothing for one that found none."""
-    if pushed:
+    """Write down that a round of repair pushed rows; nothing for one that found none.
+
+    It never fails: what was pushed is pushed, whether anybody reads of it or not.
+
+    Args:
+        kind: ``pending``, ``overtaken``, ``rebuild`` or ``by-hand``; see ``jobman_reconciliations``.
+    """
+    if not pushed:
+        return
+    try:
         records.database.run(write_reconciliation, kind, socket.gethostname()[:255], pushed)
+    except JobmanError as error:
+        logger.warning("a round that pushed %d row(s) is not written down: %s", pushed, error)
 
 
 def reconciliations(records: AnyParts, limit: int = 20) -> list[Reconciliation]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from jobman_cli.errors import QueueUnavailable
 from jobman_cli.operations.dispatch import push
+from jobman_cli.operations.journal import note_reconciliation
 from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.operations.progress import Progress, ignore
 from jobman_cli.store.lifecycle.line import BATCH, mark_queued, pending_jobs, promote_due
@@ -36,6 +37,7 @@ def push_pending(parts: Parts | Lines) -> int:
     pushed: list[int] = []
     with suppress(QueueUnavailable):
         push_all_pending(parts, pushed.append)
+    note_reconciliation(parts, "pending", sum(pushed))
     return sum(pushed)
 
 

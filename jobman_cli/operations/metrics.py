@@ -118,6 +118,32 @@ class Metrics:
             found.setdefault((span.at, span.seconds), []).append(span)
         return [(at, seconds, _measure(some, seconds)) for (at, seconds), some in sorted(found.items())]
 
+    def bins(
+        self, width: int, type: str | None = None, queue: str | None = None
+    ) -> list[tuple[datetime, Measure]]:
+        """Figures of equal parts of the window, the oldest first, also of those in which nothing ended.
+
+        The last minute is left out: workers have not told all of it yet.
+
+        Args:
+            width: Seconds of one part; no less than a row stands for.
+        """
+        first = int(self.since.timestamp()) // width * width
+        end = int(self.until.timestamp()) // MINUTE * MINUTE
+        found: dict[int, list[Span]] = {begin: [] for begin in range(first, end, width)}
+        for span in self._some(type, queue):
+            begin = int(span.at.timestamp()) // width * width
+            if begin in found and span.at.timestamp() < end:
+                found[begin].append(span)
+        return [
+            (datetime.fromtimestamp(begin, UTC), _measure(some, self._within(begin, begin + width, end)))
+            for begin, some in found.items()
+        ]
+
+    def _within(self, begin: int, upto: int, end: int) -> float:
+        """Seconds of a part that lie in the window."""
+        return min(upto, end) - max(begin, self.since.timestamp())
+
     def _some(self, type: str | None, queue: str | None) -> list[Span]:
         return [span for span in self.spans if type in (None, span.type) and queue in (None, span.queue)]
 

@@ -13,6 +13,7 @@ import logging
 from dataclasses import dataclass
 
 from jobman_cli.engine.protocol import Rebuilding
+from jobman_cli.operations.journal import note_reconciliation
 from jobman_cli.operations.parts import Parts
 from jobman_cli.store.lifecycle.line import BATCH, queued_jobs
 from jobman_cli.store.queries import lines, overtaken_jobs
@@ -52,6 +53,7 @@ def rebuild(parts: Parts) -> Rebuilt | None:
     finished = building.finish()
     level = logging.WARNING if pushed else logging.INFO  # a new Redis knows nothing, and has nothing to know
     end = "" if finished else "; another process goes on"
+    note_reconciliation(parts, "rebuild", pushed)
     logger.log(level, "the queue was new, lost or replaced: pushed %d queued row(s)%s", pushed, end)
     return Rebuilt(pushed, finished)
 
@@ -89,4 +91,5 @@ def push_overtaken(parts: Parts, underway: float = UNDERWAY) -> int:
                 logger.info("queue %s: pushed %d row(s) that it did not hold", queue, len(absent))
             pushed += len(absent)
             after = (rows[-1].rank, rows[-1].id)
+    note_reconciliation(parts, "overtaken", pushed)
     return pushed

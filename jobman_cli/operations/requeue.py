@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobman_cli.operations.dispatch import push
+from jobman_cli.operations.journal import note_reconciliation
 from jobman_cli.operations.line import push_all_pending
 from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.operations.progress import Progress, ignore
@@ -50,7 +53,25 @@ def requeue_unqueued(parts: Parts | Lines, progress: Progress = ignore) -> Unque
         missing += len(absent)
         checked += len(rows)
         progress(len(rows))
+    note_reconciliation(parts, "by-hand", pending + missing)
     return Unqueued(pending, missing, checked)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was found to be out of its line, as far as it was looked for.
+
+    Attributes:
+        number: Rows that ``requeue_unqueued`` would push.
+        first: The lowest ids among them.
+        checked: ``queued`` rows that were compared with their line.
+        whole: False when the time was up before all were compared.
+    """
+
+    number: int
+    first: list[int]
+    checked: int
+    whole: bool
 
 
 def look_unqueued(parts: Parts | Lines) -> Found:
@@ -59,18 +80,39 @@ def look_unqueued(parts: Parts | Lines) -> Found:
     Raises:
         QueueUnavailable, StoreUnavailable: when a server is away.
     """
+    sample = sample_unqueued(parts, math.inf)
+    return Found(sample.number, sample.first)
+
+
+def sample_unqueued(parts: Parts | Lines, seconds: float) -> Sample:
+    """What ``requeue_unqueued`` would push, the oldest first, as far as one can look in a time.
+
+    Args:
+        seconds: After which no further batch is compared.
+
+    Raises:
+        QueueUnavailable, StoreUnavailable: when a server is away.
+    """
     parts.engine.check()
-    number = after = 0
+    until = time.monotonic() + seconds
+    number = checked = 0
     first: list[int] = []
+    for absent, compared in _absent(parts):
+        number, checked = number + len(absent), checked + compared
+        first = sorted([*first, *(row.id for row in absent)])[:FIRST]
+        if time.monotonic() >= until:
+            return Sample(number, first, checked, False)
+    return Sample(number, first, checked, True)
+
+
+def _absent(parts: Parts | Lines) -> Iterator[tuple[list[InLine], int]]:
+    """The rows that are in no line, a batch at a time, and how many were compared with one."""
+    after = 0
     while rows := parts.database.read(pending_jobs, after, BATCH):
-        number += len(rows)
-        first = sorted([*first, *(row.id for row in rows)])[:FIRST]
+        yield list(rows), 0
         after = rows[-1].id
     for rows in _queued(parts):
-        absent = parts.engine.missing(rows)
-        number += len(absent)
-        first = sorted([*first, *(row.id for row in absent)])[:FIRST]
-    return Found(number, first)
+        yield parts.engine.missing(rows), len(rows)
 
 
 def _queued(parts: Parts | Lines) -> Iterator[list[InLine]]:

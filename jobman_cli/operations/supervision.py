@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobman_cli.errors import InvalidOption
 from jobman_cli.operations.parts import Lines, Parts, Records
@@ -18,6 +18,7 @@ from jobman_cli.store.lifecycle.supervisors import (
     tidy_supervisors,
 )
 from jobman_cli.store.queries import database_now, live_workers
+from jobman_cli.store.queries_fleet import LineCount, RunningJob, count_lines, paused_until, running_jobs
 from jobman_cli.store.tables import Supervisor, Worker
 
 AnyParts = Records | Lines | Parts
@@ -149,6 +150,45 @@ def wait_until_heard(records: AnyParts, rows: Sequence[Supervisor], timeout: flo
             break
         time.sleep(LOOK)
     return Answers([row for row in rows if row.uuid not in waiting], list(waiting.values()))
+
+
+def addressees(
+    seen: Overview, command: str, *, uuid: str | None = None, host: str | None = None
+) -> tuple[list[Supervisor], list[Supervisor]]:
+    """Who is meant by a command to one of them, to a host, or (neither is given) to everything.
+
+    Masters pass ``terminate`` on, so that who has one is not told by itself, unless only it is meant.
+
+    Returns:
+        Those that will answer, and those that fell silent: to be told as well, should they wake up.
+    """
+    told, silent = [*seen.masters, *seen.supervisors], list(seen.silent)
+    if uuid is not None:
+        return [row for row in told if row.uuid == uuid], [row for row in silent if row.uuid == uuid]
+    if command == "terminate":
+        masters = {row.uuid for row in seen.masters}
+        told = [*seen.masters, *seen.alone]
+        silent = [row for row in silent if row.master not in masters]
+    here = (host,) if host is not None else {row.host for row in (*told, *silent)}
+    return [row for row in told if row.host in here], [row for row in silent if row.host in here]
+
+
+def running_by_worker(records: AnyParts) -> dict[str, list[RunningJob]]:
+    """What each worker has in its hand, by its uuid: a worker runs one job after the other."""
+    found: dict[str, list[RunningJob]] = {}
+    for job in records.database.read(running_jobs):
+        found.setdefault(job.worker_id, []).append(job)
+    return found
+
+
+def paused_queues_until(records: AnyParts) -> dict[str, datetime | None]:
+    """The queues that are paused, by name, and until when; None is until somebody continues them."""
+    return records.database.read(paused_until)
+
+
+def lines_now(records: AnyParts) -> dict[str, LineCount]:
+    """How many rows of each queue wait, by state; each counted up to 100,000."""
+    return records.database.read(count_lines)
 
 
 def pause(records: AnyParts, queue: str, seconds: float | None = None) -> None:

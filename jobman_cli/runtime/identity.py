@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 from contextlib import suppress
@@ -74,6 +75,12 @@ def start_time(pid: int) -> int | None:
     if not fields or fields[0] in ("Z", "X"):
         return None
     return int(fields[19])
+
+
+def resident_bytes(pid: int) -> int | None:
+    """A process's resident memory now; None when it is gone, or nobody tells."""
+    fields = _read(f"/proc/{pid}/statm").split()
+    return int(fields[1]) * resource.getpagesize() if len(fields) > 1 else None
 
 
 def is_gone(pid: int, started: int) -> bool:

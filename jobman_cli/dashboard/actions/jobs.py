@@ -38,8 +38,10 @@ def ask_retry_all(desk: Desk, fields: Fields) -> Question:
     """How many would run again."""
     search, wanted = _failed_asked(desk, fields)
     found = look_failed(desk.records, wanted)
+    rows, _ = failed.named(desk.records, [str(each) for each in found.first])
+    first = sorted(row.jobman_id for row in rows)  # the ids that the page shows
     text = f"Retry {_jobs(found.number, 'failed job')}{_which(search)}?"
-    return Question(text, "Retry them", found.number, found.first, {"q": write_search(search)})
+    return Question(text, "Retry them", found.number, first, {"q": write_search(search)})
 
 
 @action("retry-all")

@@ -11,7 +11,21 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from jobman_cli.dashboard.answers import Conflict, NotHere, fault
-from jobman_cli.dashboard.pages import audit, failed, job, jobs, plugins, tags, types
+from jobman_cli.dashboard.pages import (
+    audit,
+    failed,
+    job,
+    jobs,
+    metrics,
+    overview,
+    plugins,
+    queues,
+    reconcile,
+    schedule,
+    supervisors,
+    tags,
+    types,
+)
 from jobman_cli.dashboard.view import local_path, render
 from jobman_cli.errors import (
     JobmanError,
@@ -41,10 +55,16 @@ class Item(NamedTuple):
 
 
 PAGES = (
+    Item("/", overview.page, N_("Overview")),
     Item("/jobs", jobs.page, N_("Jobs")),
     Item("/jobs/{id}", job.page),
     Item("/failed", failed.page, N_("Failed")),
+    Item("/queues", queues.page, N_("Queues")),
+    Item("/supervisors", supervisors.page, N_("Supervisors")),
+    Item("/metrics", metrics.page, N_("Metrics")),
+    Item("/schedule", schedule.page, N_("Schedule")),
     Item("/tags", tags.page, N_("Tags")),
+    Item("/reconcile", reconcile.page, N_("Reconcile")),
     Item("/types", types.page, N_("Types")),
     Item("/types/{name}", types.one),
     Item("/plugins", plugins.page, N_("Plugins")),

@@ -31,6 +31,7 @@ from jobman_cli.runtime.consumer.reporter import Reporter
 from jobman_cli.runtime.consumer.undertaker import ANSWER, Undertaker
 from jobman_cli.runtime.consumer.worker import JobWorker, WorkerPlan
 from jobman_cli.runtime.guard import Overdue, guarded
+from jobman_cli.runtime.identity import resident_bytes
 from jobman_cli.runtime.switchboard import Switchboard
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.insert import InLine
@@ -39,6 +40,9 @@ from jobman_cli.store.lifecycle.supervisors import Charge
 from jobman_cli.store.lifecycle.workers import heartbeat, stop
 
 logger = logging.getLogger("jobman.supervisor")
+
+#: Workers whose memory one heartbeat tells.
+WEIGHED = 500
 
 
 class Supervisor(Consumer):
@@ -275,13 +279,22 @@ class Supervisor(Consumer):
             return
         try:
             with guarded(ANSWER):
-                lost = self._database.run(heartbeat, self._plan.supervisor)
+                lost = self._database.run(heartbeat, self._plan.supervisor, self._memory())
         except (JobmanError, Overdue) as error:
             logger.warning("no heartbeat: %s", error)
             self._next_beat = time.monotonic() + 1.0
             return
         self._next_beat = now + self._parts.settings.heartbeat
         self._end_lost_workers(lost)
+
+    def _memory(self) -> dict[str, int]:
+        """Bytes that each worker's process takes; of so many as one statement may name."""
+        if not self.environment.forks:
+            return {}
+        found = {
+            worker.uuid: resident_bytes(process.pid or 0) for worker, process in self.worker_threads[:WEIGHED]
+        }
+        return {uuid: size for uuid, size in found.items() if size is not None}
 
     def _end_lost_workers(self, lost: set[str]) -> None:
         """Workers that others gave up hold nothing any more: their jobs run elsewhere."""

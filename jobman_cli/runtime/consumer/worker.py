@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
 import resource
 import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from huey.consumer import Worker
@@ -22,7 +22,7 @@ from jobman_cli.operations.reconcile import push_overtaken
 from jobman_cli.runtime.answers import Answers
 from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.hand import Hand
-from jobman_cli.runtime.identity import identify, new_uuid
+from jobman_cli.runtime.identity import identify, new_uuid, resident_bytes
 from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page, Running
@@ -234,8 +234,5 @@ def _say_goodbye(connection: Any, dialect: Dialect, worker: str) -> list[InLine]
 
 def resident_mib() -> float:
     """This process's resident memory now."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return pages * resource.getpagesize() / 2**20
+    now = resident_bytes(os.getpid())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 if now is None else now / 2**20

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Double, Select, delete, exists, insert, literal, or_, select, update
+from sqlalchemy import Connection, Double, Select, case, delete, exists, insert, literal, or_, select, update
 
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.tables import JOBS, WORKERS
@@ -60,18 +60,22 @@ def register(connection: Connection, dialect: Dialect, worker: WorkerIdentity) -
     )
 
 
-def heartbeat(connection: Connection, dialect: Dialect, supervisor: str) -> set[str]:
+def heartbeat(
+    connection: Connection, dialect: Dialect, supervisor: str, memory: Mapping[str, int] | None = None
+) -> set[str]:
     """Renew the lease of every live worker of a supervisor. One that was given up stays so.
+
+    Args:
+        memory: Bytes that workers take, by uuid; those that are not named keep what their row says.
 
     Returns:
         The uuids of those that were given up.
     """
     mine = WORKERS.c.supervisor == supervisor
-    connection.execute(
-        update(WORKERS)
-        .where(mine, WORKERS.c.state == "running")
-        .values(heartbeat_at=dialect.now(), beat=dialect.lease_clock())
-    )
+    values: dict[str, Any] = {"heartbeat_at": dialect.now(), "beat": dialect.lease_clock()}
+    if memory:
+        values["memory"] = case(dict(memory), value=WORKERS.c.uuid, else_=WORKERS.c.memory)
+    connection.execute(update(WORKERS).where(mine, WORKERS.c.state == "running").values(**values))
     lost = select(WORKERS.c.uuid).where(mine, WORKERS.c.state == "lost")
     return set(connection.execute(lost).scalars())
 

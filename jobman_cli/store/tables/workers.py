@@ -42,6 +42,8 @@ class Worker(SQLModel, table=True):
     queues: list[str] = Field(default_factory=list, sa_column=Column(DOCUMENT, nullable=False))
     #: A command for it (``pause``, ``continue``, ``terminate``), until it is taken.
     command: str | None = Field(default=None, sa_column=Column(String(32), nullable=True))
+    #: Bytes of resident memory of its process at the last heartbeat; NULL where nobody can tell.
+    memory: int | None = Field(default=None, sa_column=Column(BIGINT, nullable=True))
     started_at: datetime | None = moment(required=True)
     heartbeat_at: datetime | None = moment(required=True)
     #: The last heartbeat by the clock that judges leases, in seconds; see ``Dialect.lease_clock``.

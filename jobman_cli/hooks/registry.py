@@ -139,7 +139,7 @@ class Registry:
         """Pass an alert to the plugins. Their failures are logged."""
         for hook in self._hooks.get("jobman_alert", ()):
             try:
-                hook.call(alert=alert, options=self._options.get(hook.plugin, {}))
+                hook.call(alert=alert, options=self._options_of(hook))
             except (Exception, SystemExit):
                 _log_failure(hook, "jobman_alert")
 
@@ -147,7 +147,7 @@ class Registry:
         """The plugins' checks: ``plugin: name`` to a function that returns what is wrong, or ``None``."""
         return {
             f"{hook.plugin}: {name}": check
-            for hook, checks in self._ask("jobman_doctor_checks", Mapping)
+            for hook, checks in self._ask("jobman_doctor_checks", Mapping, optioned=True)
             for name, check in checks.items()
         }
 
@@ -182,11 +182,14 @@ class Registry:
                 owners[key] = hook.plugin
         return collected
 
-    def _ask(self, name: str, expected: type) -> Iterator[tuple[PluginHook, Any]]:
+    def _options_of(self, hook: PluginHook) -> Mapping[str, Any]:
+        return self._options.get(hook.plugin, {})
+
+    def _ask(self, name: str, expected: type, *, optioned: bool = False) -> Iterator[tuple[PluginHook, Any]]:
         """Each plugin's answer to a hook that gives a collection; failures are logged."""
         for hook in self._hooks.get(name, ()):
             try:
-                answers = hook.call()
+                answers = hook.call(options=self._options_of(hook)) if optioned else hook.call()
             except (Exception, SystemExit):
                 _log_failure(hook, name)
                 continue

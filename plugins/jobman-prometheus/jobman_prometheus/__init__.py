@@ -11,3 +11,11 @@ def jobman_commands():
     from jobman_prometheus.command import prometheus
 
     return {"prometheus": prometheus}
+
+
+@hookimpl
+def jobman_doctor_checks(options):
+    """See before the exporter is started that it could be."""
+    from jobman_prometheus.command import find_fault
+
+    return {"options": lambda: find_fault(options)}

@@ -150,7 +150,7 @@ class Registry:
         """The plugins' checks: ``plugin: name`` to a function that returns what is wrong, or ``None``."""
         return {
             f"{hook.plugin}: {name}": check
-            for hook, checks in self._ask("jobman_doctor_checks", Mapping)
+            for hook, checks in self._ask("jobman_doctor_checks", Mapping, with_options=True)
             for name, check in checks.items()
         }
 

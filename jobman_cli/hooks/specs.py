@@ -104,8 +104,13 @@ def jobman_alert(alert: Mapping[str, Any], options: Mapping[str, Any]) -> None:
 
 
 @hookspec
-def jobman_doctor_checks() -> Mapping[str, Callable[[], str | None]]:  # type: ignore[empty-body]
+def jobman_doctor_checks(  # type: ignore[empty-body]
+    options: Mapping[str, Any],
+) -> Mapping[str, Callable[[], str | None]]:
     """Add checks to ``jobman doctor``.
+
+    Args:
+        options: What ``plugin_options`` in the configuration says of this plugin.
 
     Returns:
         A check's name, as people read it, to a function without arguments. It returns ``None`` if all is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -179,3 +180,34 @@ def test_the_dashboard_shows_what_a_scrape_would_get(
         shown = client.get("/plugins/prometheus/figures")
     assert shown.status_code == 200 and "jobman_up 1.0" in shown.text
     assert "jobman_alerts{kind=&quot;&lt;b&gt;&quot;} 1.0" in shown.text and "<b>" not in shown.text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("{port: 0}", None),
+        ("{port: abc}", "'abc' is no port"),
+        ("{port: 65536}", "65536 is no port"),
+        ("{host: 1}", "write an address"),
+        ("{prot: 9464}", "no option prot"),
+    ],
+)
+def test_wrong_options_are_refused(tmp_path: Path, options: str, said: str | None) -> None:
+    folder = install("prometheus", tmp_path)
+    (tmp_path / "jobman.yaml").write_text(
+        f"plugins: [prometheus]\nplugin_options: {{prometheus: {options}}}\n"
+    )
+    plain = jobman_environment()
+    env = plain | {"PYTHONPATH": f"{tmp_path}:{folder}:{plain['PYTHONPATH']}"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "jobman_cli", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+
+    checks = {each["check"]: each for each in json.loads(run("doctor", "--json").stdout)}
+    found = checks["prometheus: options"]
+    assert found["verdict"] == ("ok" if said is None else "fail")
+    if said is not None:
+        assert said in found["line"]
+        refused = run("prometheus")
+        assert refused.returncode == 78 and said in refused.stderr and "hint: " in refused.stderr

@@ -94,6 +94,28 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return send
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"url": "https://ops.example/hook", "timeout": 2.5}, None),
+        ({"url": "https://ops.example/hook", "secret": "s3"}, "there is no option secret"),
+        ({}, "url (or url_env)"),
+        ({"url": "ops.example"}, "url (or url_env)"),
+        ({"url": "https://ops.example/hook", "format": "teams"}, "neither json nor slack"),
+        ({"url_env": "NOWHERE"}, "the variable NOWHERE is not set"),
+        ({"url": "https://ops.example/hook", "timeout": "soon"}, "'soon' is no number of seconds"),
+        ({"url": "https://ops.example/hook", "timeout": 0}, "0 is no number of seconds"),
+    ],
+    ids=str,
+)
+def test_the_doctor_sees_wrong_options(hook, options: dict[str, Any], said: str | None) -> None:
+    registry = load_registry(["webhook"], [], {}, options={"webhook": options})
+    [(name, check)] = registry.doctor_checks().items()
+    found = check()
+    assert name == "webhook: options"
+    assert found is None if said is None else said in str(found)
+
+
 def test_json_arrives_signed(hook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK_SECRET", "tömäto")
     hook(url=receiver.url, secret_env="HOOK_SECRET")

@@ -19,3 +19,11 @@ def jobman_dashboard_pages(jobman):
     from jobman_prometheus.page import make_page
 
     return [{"name": "figures", "title": "Prometheus", "render": make_page(jobman)}]
+
+
+@hookimpl
+def jobman_doctor_checks(options):
+    """See before the exporter is started that it could be."""
+    from jobman_prometheus.command import find_fault
+
+    return {"options": lambda: find_fault(options)}

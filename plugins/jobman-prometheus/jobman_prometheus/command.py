@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from prometheus_client import start_http_server
 from prometheus_client.registry import CollectorRegistry
 
+from jobman_cli import JobmanError
 from jobman_prometheus.collector import JobmanCollector
 
 HOST, PORT = "127.0.0.1", 9464
+
+
+class BadOptions(JobmanError):
+    """The plugin's options cannot be used."""
+
+    exit_code = 78
+    hint = "Correct `plugin_options:`; `jobman doctor` checks it."
+
+
+def find_fault(options: Mapping[str, Any]) -> str | None:
+    """Why these options cannot be used; None when they can."""
+    if unknown := sorted(set(options) - {"host", "port"}):
+        return f"plugin_options.prometheus: there is no option {', '.join(unknown)}; there are host and port"
+    port = options.get("port", PORT)
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        return f"plugin_options.prometheus.port: {port!r} is no port; write a whole number from 0 to 65535"
+    if not isinstance(options.get("host", HOST), str):
+        return "plugin_options.prometheus.host: write an address, such as 127.0.0.1"
+    return None
 
 
 def prometheus(
@@ -25,10 +46,12 @@ def prometheus(
     """Serve figures for Prometheus under /metrics."""
     jobman = ctx.obj()
     options = jobman.settings.plugin_options.get("prometheus", {})
+    if fault := find_fault(options):
+        raise BadOptions(fault)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(JobmanCollector(jobman))
-    address = host or str(options.get("host", HOST))
-    number = int(options.get("port", PORT)) if port is None else port
+    address = host or options.get("host", HOST)
+    number = options.get("port", PORT) if port is None else port
     server, thread = start_http_server(number, address, registry)
     done = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):

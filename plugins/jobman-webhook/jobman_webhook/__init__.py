@@ -11,3 +11,11 @@ def jobman_alert(alert, options):
     from jobman_webhook.delivery import SENDER, make_request
 
     SENDER.hand_over(make_request(alert, options))
+
+
+@hookimpl
+def jobman_doctor_checks(options):
+    """See before the first alert that one could be sent."""
+    from jobman_webhook.delivery import find_fault
+
+    return {"options": lambda: find_fault(options)}

@@ -70,10 +70,22 @@ def make_request(alert: Mapping[str, Any], options: Mapping[str, Any]) -> Delive
     kind = options.get("format", "json")
     if kind not in ("json", "slack"):
         raise ValueError(f"plugin_options.webhook.format: {kind!r} is neither json nor slack")
+    timeout = options.get("timeout", 5)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
+        raise ValueError(f"plugin_options.webhook.timeout: {timeout!r} is no number of seconds above 0")
     document = dict(alert) if kind == "json" else {"text": slack_text(alert)}
     body = json.dumps(document, ensure_ascii=False, default=_plain).encode()
     secret = _variable(options, "secret_env")
-    return Delivery(url, body, secret, float(options.get("timeout", 5)), str(uuid.uuid4()))
+    return Delivery(url, body, secret, float(timeout), str(uuid.uuid4()))
+
+
+def find_fault(options: Mapping[str, Any]) -> str | None:
+    """Why no alert can be sent with these options; None when they are right. Nothing is sent."""
+    try:
+        make_request({"state": "event", "message": ""}, options)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def sign(secret: str, stamp: str, body: bytes) -> str:

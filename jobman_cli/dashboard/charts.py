@@ -9,10 +9,13 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from jobman_cli.operations.metrics import Measure, Metrics
+from jobman_cli.operations.metrics import Measure
 
 #: Gettext's mark for words that are translated where they are shown.
 N_ = str
+
+#: Figures of equal parts of a time, as ``Metrics.bins`` gives them.
+Parts = Sequence[tuple[datetime, Measure]]
 
 #: How far one can look back, by what an address says: seconds, and for how many of them one point stands.
 WINDOWS: Mapping[str, tuple[int, int]] = {
@@ -80,34 +83,34 @@ class Chart:
         ).format(WIDTH, HEIGHT, drawn)
 
 
-def throughput(found: Metrics, width: int, type: str | None = None, queue: str | None = None) -> Chart:
+def throughput(parts: Parts) -> Chart:
     """Attempts that ended, per minute."""
     lines: dict[str, Callable[[Measure], float | None]] = {
         N_("completed"): lambda part: part.per_minute * _share(part.completed, part),
         N_("failed"): lambda part: part.per_minute * _share(part.failed_attempts, part),
     }
-    return _chart("throughput", N_("Jobs per minute"), "number", found.bins(width, type, queue), lines)
+    return _chart("throughput", N_("Jobs per minute"), "number", parts, lines)
 
 
-def runtimes(found: Metrics, width: int, type: str | None = None, queue: str | None = None) -> Chart:
+def runtimes(parts: Parts) -> Chart:
     """How long attempts took."""
     lines: dict[str, Callable[[Measure], float | None]] = {
         N_("p50"): lambda part: part.runtime_p50,
         N_("p95"): lambda part: part.runtime_p95,
     }
-    return _chart("runtime", N_("Runtime"), "seconds", found.bins(width, type, queue), lines)
+    return _chart("runtime", N_("Runtime"), "seconds", parts, lines)
 
 
-def waits(found: Metrics, width: int, type: str | None = None, queue: str | None = None) -> Chart:
+def waits(parts: Parts) -> Chart:
     """How long jobs waited for an attempt."""
     lines: dict[str, Callable[[Measure], float | None]] = {
         N_("average"): lambda part: part.wait_avg,
         N_("p95"): lambda part: part.wait_p95,
     }
-    return _chart("wait", N_("Wait"), "seconds", found.bins(width, type, queue), lines)
+    return _chart("wait", N_("Wait"), "seconds", parts, lines)
 
 
-def per_minute(parts: Sequence[tuple[datetime, Measure]]) -> list[float]:
+def per_minute(parts: Parts) -> list[float]:
     """What ended, per minute, for a sparkline."""
     return [part.per_minute for _, part in parts]
 
@@ -116,7 +119,7 @@ def _chart(
     id: str,
     title: str,
     unit: str,
-    parts: Sequence[tuple[datetime, Measure]],
+    parts: Parts,
     lines: Mapping[str, Callable[[Measure], float | None]],
 ) -> Chart:
     at = [int(moment.timestamp()) for moment, _ in parts]

@@ -23,6 +23,7 @@ def page(request: Request) -> Response:
     type, queue = _name(request, "type"), _name(request, "queue")
     length, width = WINDOWS[since]
     found = metrics(request.app.state.desk.records, length, type, queue)
+    parts = found.bins(width)
     return render(
         request,
         "metrics.html",
@@ -32,7 +33,7 @@ def page(request: Request) -> Response:
         queue=queue,
         all=found.measure(),
         tables=[("type", found.types()), ("queue", found.queues())],
-        charts=[throughput(found, width), runtimes(found, width), waits(found, width)],
+        charts=[throughput(parts), runtimes(parts), waits(parts)],
     )
 
 

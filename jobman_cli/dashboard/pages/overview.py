@@ -25,7 +25,8 @@ def page(request: Request) -> Response:
     records = request.app.state.desk.records
     length, width = WINDOWS["1h"]
     found = metrics(records, length)
-    lately = per_minute(found.bins(60))[-LATELY:]
+    parts = found.bins(width)
+    lately = per_minute(parts)[-LATELY:]
     queues = queue_states(records)
     waiting = [queue for queue in queues if queue.oldest is not None]
     seen = overview(records)
@@ -41,7 +42,7 @@ def page(request: Request) -> Response:
         longest=max(waiting, key=lambda queue: queue.oldest or 0.0, default=None),
         busiest_type=_busiest(found.types()),
         busiest_queue=_busiest(found.queues()),
-        charts=[throughput(found, width), runtimes(found, width)],
+        charts=[throughput(parts), runtimes(parts)],
         seen=seen,
         hosts=hosts(seen),
         alerts=troubles[:ALERTS],

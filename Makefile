@@ -13,7 +13,7 @@ packages := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml
 <<<<<<< HEAD
 .PHONY: help venv demo test check lint types fmt faults mutants bench bench-full clean
 =======
-.PHONY: help venv demo frontend test check lint types fmt faults mutants bench clean
+.PHONY: help venv demo frontend messages test check lint types fmt faults mutants bench clean
 >>>>>>> dash
 
 help: ## Show what can be made
@@ -50,6 +50,9 @@ faults: $(VENV)/.dev ## Run the long fault profile (JOBMAN_FAULT_SEEDS=5, JOBMAN
 
 mutants: $(VENV)/.dev ## Break the product on purpose and see that the tests notice
 	$(bin)/python scripts/mutants
+
+messages: $(VENV)/.dev ## Bring the dashboard's translations in step with its texts
+	$(bin)/python scripts/messages
 
 bench: $(VENV)/.dev ## Measure Jobman beside other queues, in 10 minutes (BENCH_ARGS="--systems …")
 	@scripts/test-deps

@@ -28,7 +28,9 @@ def page(request: Request) -> Response:
 
 
 def state_of(row: Look) -> str:
-    """``broken``, ``paused`` or ``on``."""
+    """``broken``, ``differs`` (other times than the configuration's are in force), ``paused`` or ``on``."""
     if row.fault is not None:
         return "broken"
+    if row.in_force not in (None, row.entry.clock):
+        return "differs"
     return "paused" if row.paused else "on"

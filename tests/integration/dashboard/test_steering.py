@@ -23,6 +23,7 @@ from jobman_cli.operations.journal import audit
 from jobman_cli.operations.supervision import overview, paused_queues_until
 from jobman_cli.runtime.identity import identify, new_uuid
 from jobman_cli.store.lifecycle.metrics import Count, Spread, add_counts
+from jobman_cli.store.lifecycle.schedules import adopt_entries
 from jobman_cli.store.lifecycle.supervisors import Charge, acknowledge, register_supervisor
 from jobman_cli.store.lifecycle.workers import WorkerIdentity, heartbeat, register
 from jobman_cli.store.queries import database_now
@@ -304,6 +305,10 @@ class TestSchedule:
         assert row_of(page, "tidy")[1].startswith("snapshot operation")
         assert row_of(page, "gone")[1] == "no.such password=***"
         assert row_of(page, "gone")[3].startswith("broken there is no job type 'no.such'")
+
+    def test_times_of_another_configuration_are_said(self, rig: Rig, scheduled: Site) -> None:
+        rig.store.run(adopt_entries, {"greet": "every 60"})
+        assert row_of(scheduled.get("/schedule"), "greet")[3].startswith("differs in force: every 60")
 
     def post(self, site: Site, action: str, name: str) -> Page:
         return Page(site.client.post(f"/actions/{action}", data={"name": name, "back": "/schedule"}).text)

@@ -18,6 +18,7 @@ class WorkerType(StrEnum):
 
     PROCESS = "process"
     THREAD = "thread"
+    ASYNC = "async"
 
 
 Queues = Annotated[
@@ -34,10 +35,18 @@ def run_worker(
     ctx: typer.Context,
     queue: Queues = None,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="How many workers.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--concurrency",
+            metavar="N",
+            min=1,
+            max=1000,
+            help="How many workers [default: 1]; with async, jobs at once in the one worker [default: 100].",
+        ),
+    ] = None,
     worker_type: Annotated[
-        WorkerType, typer.Option("--worker-type", help="Threads have no hard timeout.")
+        WorkerType,
+        typer.Option("--worker-type", help="Threads have no hard timeout; async is for `async def` jobs."),
     ] = WorkerType.PROCESS,
     once: Annotated[bool, typer.Option("--once", help="Run one job, if there is one, and end.")] = False,
     stop_when_empty: Annotated[
@@ -73,6 +82,8 @@ def run_worker(
     if skip_broken_plugins:
         tell_about_plugins(jobman)
     supervisor = jobman.settings.supervisors.get("default", {})
+    if concurrency is None:
+        concurrency = supervisor.get("concurrency", 100) if worker_type is WorkerType.ASYNC else 1
     options = RunOptions(
         queues=queues or tuple(supervisor.get("queues", ("default",))),
         concurrency=concurrency,

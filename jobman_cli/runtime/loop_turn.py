@@ -141,13 +141,19 @@ class LoopTurn:
     def settle(self) -> None:
         """Record what finished and release what is not started; what runs goes on."""
         self._exchange.settle()
+        self._release_apart()
+
+    def _release_apart(self) -> None:
         claims, self._apart = self._apart, []
         self._exchange.release(claims)
         self._hand.forget(claims)
 
     def close(self) -> None:
-        """Let what runs come to its end, and record it; start nothing more."""
-        self.settle()
+        """Let what runs come to its end, and record it; claim nothing more.
+
+        What was put into the hand a moment ago is on its way into the loop and runs too: limits have counted it.
+        """
+        self._release_apart()
         while self._hand.load():
             self._loop.news.wait(PATIENCE)
             self._loop.news.clear()

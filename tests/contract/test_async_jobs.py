@@ -143,7 +143,7 @@ class TestEndsFromOutside:
         worker = rig.loop_worker(5)
         ids = [rig.dispatch("nap", {"seconds": 0.3}) for _ in range(7)]
         worker.take()
-        worker.turn.close()
+        worker.turn.close()  # although the loop may not have begun them yet
         assert statuses(rig.store, ids) == ["completed"] * 5 + ["queued"] * 2
 
     @ONE_OF_EACH

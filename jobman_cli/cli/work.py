@@ -29,25 +29,27 @@ Queues = Annotated[
         help="A queue to serve; repeat it for more, in order. [default: those of `supervisors: default`]",
     ),
 ]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        min=1,
+        max=1000,
+        help="How many workers [default: 1]; with async, jobs at once in the one worker [default: 100].",
+    ),
+]
+OfType = Annotated[
+    WorkerType,
+    typer.Option("--worker-type", help="Threads have no hard timeout; async is for `async def` jobs."),
+]
 
 
 def run_worker(
     ctx: typer.Context,
     queue: Queues = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            metavar="N",
-            min=1,
-            max=1000,
-            help="How many workers [default: 1]; with async, jobs at once in the one worker [default: 100].",
-        ),
-    ] = None,
-    worker_type: Annotated[
-        WorkerType,
-        typer.Option("--worker-type", help="Threads have no hard timeout; async is for `async def` jobs."),
-    ] = WorkerType.PROCESS,
+    concurrency: Concurrency = None,
+    worker_type: OfType = WorkerType.PROCESS,
     once: Annotated[bool, typer.Option("--once", help="Run one job, if there is one, and end.")] = False,
     stop_when_empty: Annotated[
         bool, typer.Option("--stop-when-empty", help="End when nothing can be claimed now.")

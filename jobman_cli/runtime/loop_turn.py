@@ -151,7 +151,8 @@ class LoopTurn:
     def close(self) -> None:
         """Let what runs come to its end, and record it; claim nothing more.
 
-        What was put into the hand a moment ago is on its way into the loop and runs too: limits have counted it.
+        What was put into the hand a moment ago is on its way into the loop and runs too: limits have
+        counted it.
         """
         self._release_apart()
         while self._hand.load():

@@ -15,7 +15,8 @@ from benchmarks.place import DATABASE, JOB, REDIS, VARIANT
 from benchmarks.work import body
 
 _ON_POSTGRES = VARIANT == "postgresql"
-queue = Queue.from_url(DATABASE if _ON_POSTGRES else REDIS, name="bench")
+# Each of its jobs may want a connection; redis-py gives no more than 100 unless it is told to.
+queue = Queue.from_url(DATABASE if _ON_POSTGRES else f"{REDIS}?max_connections=1000", name="bench")
 
 _COMMAND = ("saq", "benchmarks.peers.saq.settings")
 _TWO = (*_COMMAND, "--workers", "2")

@@ -48,9 +48,10 @@ def test_kills_under_load(make_scene: Any, combination: str, seed: int) -> None:
 def test_a_death_rescues_each_once(make_scene: Any) -> None:
     scene: Scene = make_scene("postgresql-redis")
     start(scene)
-    jobs = [scene.dispatch("async_effect", ms=3000) for _ in range(20)]
+    jobs = list(scene.jobman.dispatch_many("async_effect", [{"ms": 8000}] * 20))
+    for job in jobs:
+        scene.acknowledge(job)
     wait_until(lambda: all(scene.row(job).status == "running" for job in jobs), 20, "their start")
-    time.sleep(1.0)
     scene.worker_of(jobs[0]).kill()
     verdict = scene.drain(60)
     assert not verdict.doubled

@@ -1,12 +1,18 @@
-"""The work that every system runs: a job that does nothing but write down when it began."""
+"""The work that every system runs: a job that does nothing but write down when it began.
+
+Where jobs are coroutines there is another: one that sleeps, and writes down when it began and ended.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 import time
 from pathlib import Path
 
+#: Seconds that ``nap`` sleeps.
+NAP = 0.05
 _file = -1
 
 
@@ -21,3 +27,10 @@ def body() -> None:
         _file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         Path(f"{path}.{os.getpid()}").touch()
     os.write(_file, struct.pack("d", time.time()))
+
+
+async def nap() -> None:
+    """Sleep; two stamps."""
+    body()
+    await asyncio.sleep(NAP)
+    body()

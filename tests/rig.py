@@ -6,6 +6,7 @@ database server's tables are made once a run and emptied for each test.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import shutil
 import threading
@@ -31,12 +32,16 @@ from jobman_cli.hooks.registry import Registry
 from jobman_cli.operations.dispatch import Options, dispatch
 from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.completing import Completing
+from jobman_cli.runtime.exchange import Exchange
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import new_uuid
+from jobman_cli.runtime.job_loop import PLACES, JobLoop
+from jobman_cli.runtime.loop_turn import LoopTurn
 from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page
 from jobman_cli.runtime.runner import Gate, Runner
+from jobman_cli.runtime.watch import Watch
 from jobman_cli.runtime.worker import Turn
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import Database, Link
@@ -148,12 +153,14 @@ class Rig:
     ) -> None:
         self.store = store
         self.calls: list[tuple[int, int]] = []
-        types = {job_type.name: job_type for job_type in job_types(self.calls)}
+        made = [*job_types(self.calls), *async_job_types(self.calls)]
+        types = {job_type.name: job_type for job_type in made}
         self.engine: Any = DatabaseQueue("jobman") if queue == "database" else RedisQueue("jobman", queue)
         url = store.url.render_as_string(hide_password=False)
         given = Settings(root=root, database=url, queue=queue, **settings)
         self.parts = Parts(given, Registry(types, [], hooks or {}), store, self.engine)
         self.workers: list[Bench] = []
+        self.loops: list[LoopBench] = []
 
     def dispatch(self, name: str, attribs: Mapping[str, Any] | None = None, **options: Any) -> int:
         return int(dispatch(self.parts, name, attribs, Options(**options)).id or 0)
@@ -165,8 +172,15 @@ class Rig:
         self.workers.append(Bench(self, queues or ("default",), most))
         return self.workers[-1]
 
+    def loop_worker(self, concurrency: int = 50) -> LoopBench:
+        self.loops.append(LoopBench(self.worker(), concurrency))
+        return self.loops[-1]
+
     def close(self) -> None:
+        for loop_worker in self.loops:
+            loop_worker.close()
         for worker in self.workers:
+            worker.runner.close()
             worker.link.drop()
         self.engine.close()
 
@@ -183,16 +197,16 @@ class Bench:
         self.pauses: list[float] = []
         limit = parts.settings.max_attribs_bytes
         self.runner = Runner(parts.registry, self.gate, self._execute, self._completing, limit)
+        self.completing = Completing(rig.store, self.uuid, self.gate, self.runner.encode)
         self.receiver = rig.engine.receiver(queues, self.link, self._pause)
+        self.exchange = Exchange(
+            parts, self.uuid, self.link, self.receiver, self.hand, self._pause, self.meter
+        )
         self.turn = Turn(
-            parts,
-            self.uuid,
-            self.link,
-            self.receiver,
+            self.exchange,
             self.runner,
             self.hand,
             self.pace,
-            self._pause,
             lambda: self.stopping,
             Page(),
             self.meter,
@@ -209,8 +223,7 @@ class Bench:
         return self.rig.engine.huey.execute(task, EPOCH)
 
     def _completing(self, attempt: Any, code: str | None) -> Any:
-        completing = Completing(self.rig.store, self.uuid, self.gate, self.runner.encode)
-        return completing.open(attempt, code)
+        return self.completing.open(attempt, code)
 
     def drain(self, most: int | None = None) -> int:
         """Take turns until the line is empty and all is recorded; the number of jobs that ran."""
@@ -220,6 +233,41 @@ class Bench:
             now = self.turn.take(most, wait=0)
             ran, idle = ran + now, 0 if now or self.hand else idle + 1
         return ran
+
+
+class LoopBench:
+    """A worker that runs many jobs at once: turns are taken by the test, the event loop turns by itself."""
+
+    def __init__(self, worker: Bench, concurrency: int) -> None:
+        parts = worker.rig.parts
+        self.worker, self.hand, self.link, self.uuid = worker, worker.hand, worker.link, worker.uuid
+        self.page = Page(PLACES * concurrency)
+        self.loop = JobLoop(worker.runner, self.hand, self.page, concurrency, worker.meter)
+        self.turn = LoopTurn(worker.exchange, self.loop, self.hand, concurrency, 3)
+        self.watch = Watch(parts, self.uuid, self.hand, worker.meter, self.loop)
+        self.loop.start()
+
+    def take(self, most: int | None = None) -> int:
+        self.worker.receiver.look_again()
+        return self.turn.take(most, wait=0)
+
+    def close(self) -> None:
+        self.loop.interrupt()
+        until = time.monotonic() + 5
+        while self.hand.load() and time.monotonic() < until:
+            time.sleep(0.01)
+        self.loop.close()
+        self.watch._link.drop()
+
+    def drain(self, timeout: float = 30.0) -> int:
+        """Take turns until the line is empty and all is recorded; the number of jobs that were started."""
+        started = idle = 0
+        until = time.monotonic() + timeout
+        while idle < 2:
+            assert time.monotonic() < until, f"{self.hand.load()} jobs are still there"
+            now = self.take()
+            started, idle = started + now, 0 if now or not self.turn.idle else idle + 1
+        return started
 
 
 def job_types(calls: list[tuple[int, int]]) -> list[JobType]:
@@ -277,6 +325,73 @@ def job_types(calls: list[tuple[int, int]]) -> list[JobType]:
                 pass
 
     return [paid, noop, hello, boom, again, give_up, slow, interrupted]
+
+
+def async_job_types(calls: list[tuple[int, int]]) -> list[JobType]:
+    @job("a_hello", timeout=None)
+    async def a_hello(ctx: Context, name: str = "world") -> str | None:
+        calls.append((ctx.job_id, ctx.attempt))
+        await asyncio.sleep(0)
+        ctx.log(f"hello {name}")
+        ctx.progress(1, 2)
+        ctx.attribs["greeted"] = name
+        return "greeted"
+
+    @job("nap", timeout=None)
+    async def nap(ctx: Context, seconds: float = 0.01) -> None:
+        calls.append((ctx.job_id, ctx.attempt))
+        await asyncio.sleep(seconds)
+
+    @job("a_boom", tries=2, backoff=[0], timeout=None)
+    async def a_boom(ctx: Context) -> None:
+        calls.append((ctx.job_id, ctx.attempt))
+        await asyncio.sleep(0)
+        raise ValueError("boom")
+
+    @job("late", timeout=0.2)
+    async def late(ctx: Context, own: bool = False) -> None:
+        calls.append((ctx.job_id, ctx.attempt))
+        try:
+            async with asyncio.timeout(0.05 if own else None):
+                await asyncio.sleep(60)
+        finally:
+            ctx.log("cleared up")
+
+    @job("hog", timeout=None)
+    async def hog(ctx: Context, seconds: float) -> None:
+        calls.append((ctx.job_id, ctx.attempt))
+        time.sleep(seconds)
+
+    @job("a_paid", timeout=None)
+    async def a_paid(ctx: Context, then: str = "") -> None:
+        calls.append((ctx.job_id, ctx.attempt))
+        if then == "plain with":
+            with ctx.completing():
+                pass
+        async with ctx.completing("paid") as session:
+            session.execute(text(f"INSERT INTO effect VALUES ({ctx.job_id}, {ctx.attempt})"))
+            ctx.attribs["receipt"] = 7
+            await asyncio.sleep(0.01)
+            if then == "inside":
+                raise ValueError("inside")
+        if then == "after":
+            raise ValueError("after")
+
+    @job("leaves", timeout=None)
+    async def leaves(ctx: Context, file: str) -> None:
+        """Leaves a task behind."""
+        calls.append((ctx.job_id, ctx.attempt))
+
+        async def linger() -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                Path(file).write_text("ended")
+
+        leaves.task = asyncio.create_task(linger())
+        await asyncio.sleep(0)
+
+    return [a_hello, nap, a_boom, late, hog, a_paid, leaves]
 
 
 def add_worker(store: Database, uuid: str | None = None, state: str = "running") -> str:

@@ -50,6 +50,7 @@ EXECUTED = [
     "docs/how-to/requeue.md",
     "docs/how-to/prune-by-cron.md",
     "docs/how-to/schedule.md",
+    "docs/how-to/async-jobs.md",
     "docs/how-to/deploy.md",
 ]
 #: Commands that a plugin of ours brings.

@@ -8,6 +8,9 @@ A module has these names; those that are coroutine functions are awaited in one 
 - ``dispatch_many(n)``: n jobs by the system's own bulk call; None where it has none.
 - ``reset()``, if there is one: make tables in the empty database.
 - ``opened()``, if there is one: an (async) context in which the three above are called.
+- systems whose jobs are coroutines also have a job ``nap``, dispatched when ``place.JOB`` says so, and the
+workers
+  ``loop``: one process, 200 jobs at once.
 - ``HELP``: the command line that prints the system's help.
 
 It runs in an environment of its own, where only its own packages are, and imports nothing else of ours

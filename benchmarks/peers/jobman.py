@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from functools import cache
 
+from benchmarks import work
 from benchmarks.peers import Workers
+from benchmarks.place import JOB
 from benchmarks.work import body
 from jobman_cli import job
 from jobman_cli.app import Jobman
 from jobman_cli.store.schema import upgrade
 
 _COMMAND = ("jobman", "run-worker")
-WORKERS = {"one": Workers(_COMMAND, 8000), "best": Workers((*_COMMAND, "--concurrency", "2"), 10_000)}
+WORKERS = {
+    "one": Workers(_COMMAND, 8000),
+    "best": Workers((*_COMMAND, "--concurrency", "2"), 10_000),
+    "loop": Workers((*_COMMAND, "--worker-type", "async", "--concurrency", "200"), 1000),
+}
 HELP = ("jobman", "--help")
 
 
@@ -19,6 +25,12 @@ HELP = ("jobman", "--help")
 def noop(name: str = "x") -> None:
     """Write down when it began."""
     body()
+
+
+@job("nap")
+async def nap(name: str = "x") -> None:
+    """Sleep, and write down when it began and ended."""
+    await work.nap()
 
 
 @cache
@@ -31,8 +43,8 @@ def reset() -> None:
 
 
 def dispatch() -> None:
-    jobman().dispatch("noop", {"name": "x"})
+    jobman().dispatch(JOB, {"name": "x"})
 
 
 def dispatch_many(n: int) -> None:
-    jobman().dispatch_many("noop", ({"name": "x"} for _ in range(n)))
+    jobman().dispatch_many(JOB, ({"name": "x"} for _ in range(n)))

@@ -9,12 +9,14 @@ from typing import Any
 
 from saq import Queue
 
+from benchmarks import work
 from benchmarks.peers import Workers
-from benchmarks.place import DATABASE, REDIS, VARIANT
+from benchmarks.place import DATABASE, JOB, REDIS, VARIANT
 from benchmarks.work import body
 
 _ON_POSTGRES = VARIANT == "postgresql"
-queue = Queue.from_url(DATABASE if _ON_POSTGRES else REDIS, name="bench")
+# Each of its jobs may want a connection; redis-py gives no more than 100 unless it is told to.
+queue = Queue.from_url(DATABASE if _ON_POSTGRES else f"{REDIS}?max_connections=1000", name="bench")
 
 _COMMAND = ("saq", "benchmarks.peers.saq.settings")
 _TWO = (*_COMMAND, "--workers", "2")
@@ -26,6 +28,7 @@ WORKERS = {
         else Workers(_TWO, 1900, {"SAQ_CONCURRENCY": "50"})
     ),
     "idle": Workers(_COMMAND, 500, {"SAQ_CONCURRENCY": "10"}),
+    "loop": Workers(_COMMAND, 1000, {"SAQ_CONCURRENCY": "200"}),
 }
 HELP = ("saq", "--help")
 dispatch_many = None
@@ -36,9 +39,14 @@ async def noop(ctx: dict[str, Any], *, name: str) -> None:
     body()
 
 
+async def nap(ctx: dict[str, Any], *, name: str) -> None:
+    """Sleep, and write down when it began and ended."""
+    await work.nap()
+
+
 settings = {
     "queue": queue,
-    "functions": [noop],
+    "functions": [noop, nap],
     "concurrency": int(os.environ.get("SAQ_CONCURRENCY", "10")),
 }
 
@@ -51,4 +59,4 @@ async def opened() -> AsyncIterator[None]:
 
 
 async def dispatch() -> None:
-    await queue.enqueue("noop", name="x")
+    await queue.enqueue(JOB, name="x")

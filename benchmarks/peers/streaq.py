@@ -7,8 +7,9 @@ import os
 
 from streaq import Worker
 
+from benchmarks import work
 from benchmarks.peers import Workers
-from benchmarks.place import REDIS
+from benchmarks.place import JOB, REDIS
 from benchmarks.work import body
 
 worker = Worker(
@@ -21,6 +22,7 @@ WORKERS = {
     "one": Workers(_COMMAND, 640, {"STREAQ_CONCURRENCY": "1"}),
     "best": Workers((*_COMMAND, "-w", "2"), 1400, {"STREAQ_CONCURRENCY": "64"}),
     "idle": Workers(_COMMAND, 1000),
+    "loop": Workers(_COMMAND, 1000, {"STREAQ_CONCURRENCY": "200"}),
 }
 HELP = ("streaq", "--help")
 
@@ -35,10 +37,19 @@ async def noop(name: str) -> None:
     body()
 
 
+@worker.task(silent=True)
+async def nap(name: str) -> None:
+    """Sleep, and write down when it began and ended."""
+    await work.nap()
+
+
+_TASK = nap if JOB == "nap" else noop
+
+
 async def dispatch() -> None:
-    await noop.enqueue("x")
+    await _TASK.enqueue("x")
 
 
 async def dispatch_many(n: int) -> None:
     for done in range(0, n, 1000):
-        await worker.enqueue_many([noop.enqueue("x") for _ in range(min(1000, n - done))])
+        await worker.enqueue_many([_TASK.enqueue("x") for _ in range(min(1000, n - done))])

@@ -135,7 +135,8 @@ def _arguments(
 
 def _worker_options(block: Block) -> list[str]:
     options = [word for queue in block.queues for word in ("--queue", queue)]
-    options += ["--concurrency", str(block.max_processes)]
+    beside = block.worker_type == "async"
+    options += ["--concurrency", str(block.concurrency if beside else block.max_processes)]
     if block.worker_type != "process":
         options += ["--worker-type", block.worker_type]
     for option, limit in (("--memory", block.memory), ("--max-jobs", block.max_jobs)):

@@ -18,6 +18,7 @@ class WorkerType(StrEnum):
 
     PROCESS = "process"
     THREAD = "thread"
+    ASYNC = "async"
 
 
 Queues = Annotated[
@@ -28,17 +29,27 @@ Queues = Annotated[
         help="A queue to serve; repeat it for more, in order. [default: those of `supervisors: default`]",
     ),
 ]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        min=1,
+        max=1000,
+        help="How many workers [default: 1]; with async, jobs at once in the one worker [default: 100].",
+    ),
+]
+OfType = Annotated[
+    WorkerType,
+    typer.Option("--worker-type", help="Threads have no hard timeout; async is for `async def` jobs."),
+]
 
 
 def run_worker(
     ctx: typer.Context,
     queue: Queues = None,
-    concurrency: Annotated[
-        int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="How many workers.")
-    ] = 1,
-    worker_type: Annotated[
-        WorkerType, typer.Option("--worker-type", help="Threads have no hard timeout.")
-    ] = WorkerType.PROCESS,
+    concurrency: Concurrency = None,
+    worker_type: OfType = WorkerType.PROCESS,
     once: Annotated[bool, typer.Option("--once", help="Run one job, if there is one, and end.")] = False,
     stop_when_empty: Annotated[
         bool, typer.Option("--stop-when-empty", help="End when nothing can be claimed now.")
@@ -73,6 +84,8 @@ def run_worker(
     if skip_broken_plugins:
         tell_about_plugins(jobman)
     supervisor = jobman.settings.supervisors.get("default", {})
+    if concurrency is None:
+        concurrency = supervisor.get("concurrency", 100) if worker_type is WorkerType.ASYNC else 1
     options = RunOptions(
         queues=queues or tuple(supervisor.get("queues", ("default",))),
         concurrency=concurrency,

@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import UTC, datetime
 from threading import RLock
-from typing import Any
+from typing import Any, Protocol
 
 #: Characters of one message, and of all lines that wait to be stored, at the most: a database takes only so
 #: much in one statement, and a worker's memory is not a log file.
 MAX_MESSAGE, MAX_WAITING = 100_000, 1_000_000
+
+
+class Completion(AbstractContextManager[Any], AbstractAsyncContextManager[Any], Protocol):
+    """For ``with`` in a plain job, for ``async with`` in an ``async def`` one."""
 
 
 class Context:
@@ -53,7 +57,7 @@ class Context:
         queue: str,
         attempt: int,
         attribs: dict[str, Any],
-        completing: Callable[[str | None], AbstractContextManager[Any]],
+        completing: Callable[[str | None], Completion],
     ) -> None:
         self.job_id = job_id
         self.type = type
@@ -148,20 +152,22 @@ class Context:
         return self._cancelled
 
     def ask_to_stop(self) -> None:
-        """Make ``cancelled`` true; called by the worker."""
+        """Make ``cancelled`` true; called by the worker, which also cancels the task of an async job."""
         self._cancelled = True
 
-    def completing(self, code: str | None = None) -> AbstractContextManager[Any]:
+    def completing(self, code: str | None = None) -> Completion:
         """Open the transaction that completes this job, for the job's own SQL.
 
-        Inside ``with ctx.completing() as session:`` the job writes through ``session`` (a SQLModel
-        ``Session``). At the block's end the writes and the completion commit together: both happen,
-        exactly once, or neither. The attempt ends there; what the job does afterwards is only logged.
+        Inside ``with ctx.completing() as session:`` (``async with`` in an ``async def`` job) the job writes
+        through ``session`` (a SQLModel ``Session``). At the block's end the writes and the completion commit
+        together: both happen, exactly once, or neither. The attempt ends there; what the job does afterwards
+        is only logged.
 
         Args:
             code: The ``completed_code``.
 
         Raises:
             AttemptLost: when the job meanwhile belongs to another worker; nothing was written.
+            UsageError: in an ``async def`` job, when it is opened with a plain ``with``.
         """
         return self._completing(code)

@@ -89,12 +89,13 @@ class JobType:
         options: How its jobs are run.
         doc: The function's docstring, without its indentation.
         takes_context: True if the function has a parameter ``ctx``.
+        is_async: True if it was defined with ``async def``: calling it gives a coroutine.
         origin: Where it comes from, ``module:qualname``.
         parameters: The function's parameters without ``ctx``; each is an attrib.
 
     Args:
         name: 1 to 100 of letters, digits and ``_ . : -``.
-        func: A function defined with ``def``, all of whose parameters can be passed by name.
+        func: A function defined with ``def`` or ``async def``, all of whose parameters can be passed by name.
         options: How its jobs are run; the description is filled from the docstring if it is empty.
 
     Raises:
@@ -115,6 +116,8 @@ class JobType:
         summary = self.doc.strip().partition("\n")[0].strip()
         self.options = options if options.description else replace(options, description=summary)
         self.takes_context = takes_context
+        # What `functools.wraps` has wrapped counts too: the wrapper hands its coroutine on.
+        self.is_async = any(map(inspect.iscoroutinefunction, (func, inspect.unwrap(func))))
         self.origin = f"{func.__module__}:{func.__qualname__}"
         self.parameters: tuple[Parameter, ...] = parameters
         self._model: AttribsModel | None = None

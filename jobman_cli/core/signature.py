@@ -100,13 +100,7 @@ def _refuse_function(func: Callable[..., Any], name: str) -> None:
         )
     inner = inspect.unwrap(func)
     for candidate in (func, inner):
-        if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
-            raise InvalidJobType(
-                f"job type {name!r}: it is an async function",
-                hint="Async jobs need an async worker, which Jobman does not have yet: define it with plain "
-                "`def`, and call `asyncio.run(...)` inside.",
-            )
-        if inspect.isgeneratorfunction(candidate):
+        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
             raise InvalidJobType(
                 f"job type {name!r}: it is a generator, so calling it would run nothing",
                 hint="Take the `yield` out of the job function; a helper it calls may have one.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from jobman_cli.core.backoff import backoff_delay
@@ -15,7 +15,7 @@ from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.store.database import Database
 from jobman_cli.store.dialects import Dialect
-from jobman_cli.store.lifecycle.claim import held
+from jobman_cli.store.lifecycle.claim import Claim, held
 from jobman_cli.store.lifecycle.finish import Finish, fail, is_final
 from jobman_cli.store.lifecycle.metrics import Count, CountKey, add_counts
 from jobman_cli.store.lifecycle.release import release_all
@@ -49,7 +49,7 @@ def rescue_dead(
     parts: Parts,
     workers: Sequence[str],
     reason: str,
-    started: tuple[int, int] | None = None,
+    started: Sequence[int] = (),
     *,
     known: bool = False,
     database: Database | None = None,
@@ -58,7 +58,7 @@ def rescue_dead(
 
     Args:
         reason: What happened to them, such as ``signal 9``.
-        started: ``(id, claims)`` of the job that ran, when it is known.
+        started: Ids of the jobs that ran.
         known: True when ``started`` tells the whole truth.
         database: Another way to the same database, for a process that forks.
     """
@@ -67,14 +67,17 @@ def rescue_dead(
 
 
 def fail_stuck(
-    parts: Parts, worker: str, job_id: int, claims: int, *, database: Database | None = None
+    parts: Parts, worker: str, stuck: Collection[tuple[int, int]], *, database: Database | None = None
 ) -> Rescued:
-    """Record that a job ran past its timeout until its worker was killed: a failed try, not a rescue.
+    """Record that jobs ran past their timeout until their worker was killed: a failed try, not a rescue.
 
-    What else the worker held is released.
+    What else the worker held is released, neighbours that ran beside them included.
+
+    Args:
+        stuck: ``(id, claims)`` of each.
     """
     database = database or parts.database
-    return _tell(parts, database.run(_stuck, parts, worker, job_id, claims), database)
+    return _tell(parts, database.run(_stuck, parts, worker, stuck), database)
 
 
 def rescue_orphans(parts: Parts) -> Rescued:
@@ -104,21 +107,23 @@ def _dead(
     parts: Parts,
     workers: list[str],
     reason: str,
-    started: tuple[int, int] | None,
+    started: Sequence[int],
     known: bool,
 ) -> Rescued:
     given_up = lose(connection, dialect, workers)
     return _take(connection, dialect, parts, given_up, reason, started, known)
 
 
-def _stuck(connection: Any, dialect: Dialect, parts: Parts, worker: str, job_id: int, claims: int) -> Rescued:
+def _stuck(
+    connection: Any, dialect: Dialect, parts: Parts, worker: str, stuck: Collection[tuple[int, int]]
+) -> Rescued:
     lose(connection, dialect, [worker])
     taken = Rescued()
     for claim in held(connection, dialect, worker):
-        if (claim.id, claim.claims) == (job_id, claims):
+        if (claim.id, claim.claims) in stuck:
             job_type = parts.registry.types.get(claim.type)
             backoff = job_type.options.backoff if job_type else ()
-            message = f"timed out after {claim.timeout or 0:g} s; its worker was killed"
+            message = _why_stuck(claim)
             outcome = Outcome(
                 OutcomeKind.TIMEOUT,
                 None,
@@ -128,10 +133,16 @@ def _stuck(connection: Any, dialect: Dialect, parts: Parts, worker: str, job_id:
             )
             finish = Finish(claim, outcome, None, time.time())
             if fail(connection, dialect, worker, finish, parts.engine.name):
-                taken.count(find_job(connection, dialect, job_id), final=is_final(claim, outcome))
+                taken.count(find_job(connection, dialect, claim.id), final=is_final(claim, outcome))
     taken.rows = release_all(connection, dialect, worker)
     taken.released = len(taken.rows)
     return taken
+
+
+def _why_stuck(claim: Claim) -> str:
+    if claim.timeout is None:
+        return "held the event loop, so that the timeouts beside it could not strike; its worker was killed"
+    return f"timed out after {claim.timeout:g} s; its worker was killed"
 
 
 def _take(
@@ -140,7 +151,7 @@ def _take(
     parts: Parts,
     workers: Sequence[str],
     reason: str,
-    started: tuple[int, int] | None = None,
+    started: Sequence[int] = (),
     known: bool = False,
 ) -> Rescued:
     taken = Rescued()

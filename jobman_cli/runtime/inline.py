@@ -61,7 +61,8 @@ def run_inline(
     gate, hand = Gate(), Hand()
 
     def execute(function: Any, attempt: Attempt) -> object:
-        task = RunJob(args=(function, attempt), id=str(attempt.claim.id), timeout=attempt.claim.timeout)
+        timeout = None if attempt.is_async else attempt.claim.timeout  # the loop has its own
+        task = RunJob(args=(function, attempt), id=str(attempt.claim.id), timeout=timeout)
         return parts.engine.huey.execute(task, _NOW)
 
     runner = Runner(
@@ -80,12 +81,13 @@ def run_inline(
             attempt = runner.begin(claim)
             hand.start(claim, attempt.context)
             finish = runner.run(attempt)
-            hand.finish(None)
+            hand.finish(claim, None)
             if finish is not None:
                 Recorder(parts, worker, parts.database.link(), meter).record([finish])
             elif attempt.recorded:
                 meter.count([Finish(claim, COMPLETED, attempt.started, time.time())])
     finally:
+        runner.close()
         watch.stop()
         watch.join(2.0)
         with suppress(JobmanError):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from jobman_cli.core.outcome import OutcomeKind
+from jobman_cli.core.outcome import COMPLETED, OutcomeKind
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.meter import Meter
+from jobman_cli.runtime.runner import Attempt
 from jobman_cli.store.database import Link
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim
@@ -18,6 +20,17 @@ from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.release import release
 
 logger = logging.getLogger("jobman.worker")
+
+
+def note_end(attempt: Attempt, finish: Finish | None, meter: Meter | None) -> None:
+    """Count an attempt that ``completing()`` has recorded; say so of one that did not complete."""
+    claim = attempt.claim
+    if finish is None:
+        if attempt.recorded and meter is not None:
+            meter.count([Finish(claim, COMPLETED, attempt.started, time.time())])
+    elif finish.outcome.kind is not OutcomeKind.COMPLETED:
+        said = finish.outcome.error_message
+        logger.warning("job %d (%s), attempt %d: %s", claim.id, claim.type, claim.attempt, said)
 
 
 class Recorder:

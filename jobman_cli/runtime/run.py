@@ -17,6 +17,8 @@ from jobman_cli.runtime.identity import end_with_parent, new_uuid
 from jobman_cli.settings.blocks import Block
 from jobman_cli.store.lifecycle.supervisors import Charge
 
+WORKER_TYPES = ("process", "thread", "async")
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -24,8 +26,8 @@ class RunOptions:
 
     Attributes:
         queues: In the order in which they are served.
-        concurrency: How many workers.
-        worker_type: ``process`` or ``thread``.
+        concurrency: How many workers; with ``async``, how many jobs the one worker runs at once.
+        worker_type: ``process``, ``thread`` or ``async``.
         once: Run one job, if there is one, and end.
         stop_when_empty: End when nothing can be claimed now.
         max_time: Seconds.
@@ -57,18 +59,22 @@ def run_worker(parts: Parts, options: RunOptions) -> int:
     _refuse_broken(parts, options.skip_broken_plugins)
     if options.concurrency < 1:
         raise UsageError("--concurrency must be 1 or more")
-    if options.worker_type not in ("process", "thread"):
-        raise UsageError(f"--worker-type {options.worker_type!r} is not known", hint="Use process or thread.")
+    if options.worker_type not in WORKER_TYPES:
+        raise UsageError(
+            f"--worker-type {options.worker_type!r} is not known", hint=f"Use {', '.join(WORKER_TYPES)}."
+        )
+    beside = options.worker_type == "async"
     plan = WorkerPlan(
         queues=options.queues,
         supervisor=new_uuid(),
+        concurrency=options.concurrency if beside else None,
         once=options.once,
         stop_when_empty=options.stop_when_empty,
         max_jobs=options.max_jobs,
         max_time=options.max_time,
         memory=options.memory,
     )
-    pools = {options.queues: options.concurrency}
+    pools = {options.queues: 1 if beside else options.concurrency}
     return _run(parts, plan, pools, options.worker_type, Charge("supervisor", "run-worker"), None)
 
 
@@ -105,6 +111,7 @@ def run_block(
     plan = WorkerPlan(
         queues=block.queues,
         supervisor=new_uuid(),
+        concurrency=block.concurrency if block.worker_type == "async" else None,
         max_jobs=block.max_jobs or None,
         max_time=block.max_time or None,
         memory=block.memory or None,

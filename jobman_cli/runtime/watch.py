@@ -3,6 +3,8 @@
 It has its own connection and does nothing while jobs are short. When one has run for a tick, it gives
 back what waits behind it, records what finished before it, stores its log lines and progress, and asks
 the row whether somebody wants it to stop. Every few seconds it writes what was counted.
+
+In a worker that runs many jobs at once, other things hold up what waits: see ``JobLoop``, which says so.
 """
 
 from __future__ import annotations
@@ -10,17 +12,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
+from typing import Protocol
 
-from jobman_cli.core.context import Context
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.operations.parts import Parts
-from jobman_cli.runtime.hand import Hand
+from jobman_cli.runtime.hand import Hand, Held
 from jobman_cli.runtime.meter import FLUSH, Meter
 from jobman_cli.runtime.recorder import Recorder
 from jobman_cli.runtime.runner import progress_text
 from jobman_cli.store.database import Link
 from jobman_cli.store.lifecycle.claim import Claim
-from jobman_cli.store.lifecycle.live import tell
+from jobman_cli.store.lifecycle.live import Tale, tell
 from jobman_cli.store.lifecycle.metrics import add_counts
 
 logger = logging.getLogger("jobman.worker")
@@ -29,11 +32,67 @@ logger = logging.getLogger("jobman.worker")
 TICK, WORD = 0.25, 1.0
 
 
-class Watch(threading.Thread):
-    """Watches one worker's hand."""
+class Watched(Protocol):
+    """The worker, as its watch sees it."""
 
-    def __init__(self, parts: Parts, worker: str, hand: Hand, meter: Meter | None = None) -> None:
+    #: Set to let the watch look at once.
+    bell: threading.Event
+
+    def look(self) -> None:
+        """Called at each tick, before anything else."""
+        ...
+
+    def is_stalled(self) -> bool:
+        """True when the jobs that are not started will not be started soon."""
+        ...
+
+    def is_waiting(self) -> bool:
+        """True when the worker will not record soon what has finished."""
+        ...
+
+    def stop(self, held: Held) -> None:
+        """Somebody wants this job to stop."""
+        ...
+
+
+class OneByOne:
+    """A worker that runs one job at a time: while one runs for long, nothing else happens."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+        self.bell = threading.Event()
+
+    def look(self) -> None:
+        """There is nothing to look at."""
+
+    def is_stalled(self) -> bool:
+        """While a job has run for a tick."""
+        return bool(self._hand.long(TICK))
+
+    is_waiting = is_stalled
+
+    def stop(self, held: Held) -> None:
+        """The job may ask whether it should."""
+        held[1].ask_to_stop()
+
+
+class Watch(threading.Thread):
+    """Watches one worker's hand.
+
+    Args:
+        watched: How that worker runs its jobs; None is one at a time.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        worker: str,
+        hand: Hand,
+        meter: Meter | None = None,
+        watched: Watched | None = None,
+    ) -> None:
         super().__init__(name="watch", daemon=True)
+        self._watched: Watched = watched or OneByOne(hand)
         self._parts, self._worker, self._hand = parts, worker, hand
         self._link: Link = parts.database.link()
         self._meter = meter or Meter()
@@ -42,11 +101,16 @@ class Watch(threading.Thread):
         self._done = threading.Event()
         self._next_word = 0.0
         self._owed: list[Claim] = []
-        self._told: tuple[int, str | None] = (0, None)
+        self._told: dict[int, str | None] = {}
 
     def run(self) -> None:
         """Tick until stopped."""
-        while not self._done.wait(TICK):
+        bell = self._watched.bell
+        while not self._done.is_set():
+            bell.wait(TICK)
+            bell.clear()
+            if self._done.is_set():
+                break
             try:
                 self.tick()
                 if time.monotonic() >= self._next_flush:
@@ -64,6 +128,7 @@ class Watch(threading.Thread):
     def stop(self) -> None:
         """End after the current tick."""
         self._done.set()
+        self._watched.bell.set()
 
     def tick(self) -> None:
         """Look once.
@@ -71,22 +136,14 @@ class Watch(threading.Thread):
         Raises:
             StoreUnavailable: when the database is away; nothing is lost, the next tick goes on.
         """
-        running = self._hand.running
-        if self._owed:
+        self._watched.look()
+        if self._owed or self._watched.is_stalled():
             self._give_back()
-        if running is None or time.monotonic() - running[2] < TICK:
-            return
-        self._give_back()
-        finishes = self._hand.take_finished()
-        if finishes:
-            try:
-                self._recorder.record(finishes)
-            except BaseException:
-                self._hand.put_back(finishes)
-                raise
-        if time.monotonic() >= self._next_word:
+        if self._watched.is_waiting():
+            self._record()
+        if time.monotonic() >= self._next_word and (running := self._hand.long(TICK)):
             self._next_word = time.monotonic() + WORD
-            self._speak(running[0], running[1])
+            self._speak(running)
 
     def flush(self) -> None:
         """Write what was counted since the last time.
@@ -111,21 +168,41 @@ class Watch(threading.Thread):
             self._hand.forget(self._owed)
             self._owed = []
 
-    def _speak(self, claim: Claim, context: Context) -> None:
-        """Store lines and progress, and ask whether somebody wants the job to stop."""
-        progress = progress_text(context)
-        fresh = progress if (claim.id, progress) != self._told else None
-        if not context.writing.acquire(blocking=False):
-            return  # the job is completing itself
+    def _record(self) -> None:
+        finishes = self._hand.take_finished()
+        if not finishes:
+            return
         try:
-            lines = context.take_lines()
-            try:
-                wanted = self._link.run(tell, self._worker, claim, "".join(lines) or None, fresh)
-            except BaseException:
-                context.give_back_lines(lines)
-                raise
+            self._recorder.record(finishes)
+        except BaseException:
+            self._hand.put_back(finishes)
+            raise
+        self._hand.forget([finish.claim for finish in finishes])
+
+    def _speak(self, running: Sequence[Held]) -> None:
+        """Store lines and progress, and ask whether somebody wants the jobs to stop."""
+        # One that is completing itself is left alone.
+        writing = [held for held in running if held[1].writing.acquire(blocking=False)]
+        taken = [held[1].take_lines() for held in writing]
+        try:
+            told = {held[0].id: progress_text(held[1]) for held in writing}
+            tales = [
+                Tale(
+                    claim,
+                    "".join(lines) or None,
+                    told[claim.id] if told[claim.id] != self._told.get(claim.id) else None,
+                )
+                for (claim, _, _), lines in zip(writing, taken, strict=True)
+            ]
+            wanted = self._link.run(tell, self._worker, tales) if tales else set()
+        except BaseException:
+            for held, lines in zip(writing, taken, strict=True):
+                held[1].give_back_lines(lines)
+            raise
         finally:
-            context.writing.release()
-        self._told = (claim.id, progress)
-        if wanted:
-            context.ask_to_stop()
+            for held in writing:
+                held[1].writing.release()
+        self._told = told
+        for held in writing:
+            if held[0].id in wanted:
+                self._watched.stop(held)

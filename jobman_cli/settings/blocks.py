@@ -30,6 +30,7 @@ class Block:
     max_shift: int
     cooldown: float
     worker_type: str
+    concurrency: int
     memory: int
     max_jobs: int
     max_time: float

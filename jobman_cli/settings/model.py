@@ -21,6 +21,7 @@ SUPERVISOR_DEFAULTS: Mapping[str, Any] = {
     "max_shift": 1,
     "cooldown": 3.0,
     "worker_type": "process",
+    "concurrency": 100,
     "memory": 0,
     "max_jobs": 0,
     "max_time": 0.0,

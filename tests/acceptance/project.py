@@ -19,6 +19,7 @@ from jobman_cli.store.queries import JobFilter
 from jobman_cli.store.tables import Job
 
 JOBS = """
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -51,6 +52,28 @@ def again(ctx: Context) -> None:
     if ctx.attempt == 1:
         raise Retry("not yet", after=0.1)
     raise Fail("never")
+
+
+@job("nap")
+async def nap(ctx: Context, seconds: float = 1.0) -> str:
+    if seconds < 0:
+        raise ValueError("no such time")
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        ctx.log("cleared up")
+        raise
+    return "slept"
+
+
+@job("nap_late", timeout=1)
+async def nap_late(ctx: Context) -> None:
+    await nap(ctx, 600)
+
+
+@job("hog", timeout=1)
+async def hog() -> None:
+    time.sleep(3600)
 
 
 @job("hold", timeout=None)

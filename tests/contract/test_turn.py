@@ -35,9 +35,9 @@ from sqlmodel import Session
 from jobman_cli.engine.protocol import Ticket
 from jobman_cli.errors import QueueUnavailable, StoreUnavailable, WorkerLost
 from jobman_cli.runtime import watch as watching
+from jobman_cli.runtime.exchange import Exchange
 from jobman_cli.runtime.pace import MOST
 from jobman_cli.runtime.watch import Watch
-from jobman_cli.runtime.worker import Turn
 from jobman_cli.store import database as database_module
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import claim_ids
@@ -326,7 +326,7 @@ class TestRefusals:
         set_worker(rig.store, worker.uuid, "lost")
         with pytest.raises(WorkerLost):
             for _ in range(3):
-                worker.turn._next_look = 0.0
+                worker.exchange._next_look = 0.0
                 worker.turn.take(wait=0)
         assert rig.calls == []
         assert rig.row(job_id).claims == 0
@@ -337,7 +337,7 @@ class TestRefusals:
         worker = rig.worker()
         worker.turn.take(wait=0)
         set_worker(rig.store, worker.uuid, "lost")
-        worker.turn._next_look = 0.0
+        worker.exchange._next_look = 0.0
         with pytest.raises(WorkerLost):
             for _ in range(2):
                 worker.turn.take(wait=0)
@@ -408,7 +408,7 @@ class TestLostAnswers:
     @pytest.mark.parametrize("seed", range(2))
     def test_a_stormy_day(self, rig: Rig, seed: int, monkeypatch: Any) -> None:
         """Whatever breaks and when: each job runs once, each end is recorded once, nothing is left."""
-        monkeypatch.setattr(Turn, "_jitter", lambda _self: 0.0)
+        monkeypatch.setattr(Exchange, "_jitter", lambda _self: 0.0)
         dice = random.Random(seed)
         expected = {"noop": "completed", "slow": "completed", "give_up": "failed", "boom": "scheduled"}
         worker = used_to(rig.worker(), "noop", "give_up", "boom")  # and slow ones are given back again
@@ -442,8 +442,8 @@ class TestAway:
 
         worker.receiver.receive = spy
         waits: list[float] = []
-        jitter = Turn._jitter
-        monkeypatch.setattr(Turn, "_jitter", lambda self: waits.append(jitter(self)) or 0.0)
+        jitter = Exchange._jitter
+        monkeypatch.setattr(Exchange, "_jitter", lambda self: waits.append(jitter(self)) or 0.0)
         worker.link.plan = ["away", "before", *["away"] * 8]
         assert worker.turn.take(wait=0) == 2
         assert len(received) == 1, "one pop, kept until the database was back"

@@ -56,7 +56,11 @@ def third(_self: Any, _connection: Any, _dialect: Any, finishes: Any) -> bool:
     return bool(finishes)
 
 
-WORK = "jobman_cli.runtime.worker"
+def ended(_self: Any, _claim: Any, finish: Any) -> bool:
+    return bool(finish)
+
+
+EXCHANGE = "jobman_cli.runtime.exchange"
 COMPLETING = "jobman_cli.store.lifecycle.completing"
 RESCUE = "jobman_cli.operations.rescue"
 
@@ -68,14 +72,14 @@ POINTS = {
     "dispatch many: inserted": Point("jobman_cli.operations.dispatch:insert_jobs", after=True),
     "dispatch many: committed": Point("jobman_cli.operations.dispatch:push"),
     # turn
-    "turn: popped": Point(f"{WORK}:Turn._commit", when=has_ticket),
-    "turn: claimed": Point(f"{WORK}:Turn._write", after=True),
-    "turn: claim committed": Point(f"{WORK}:Turn._run", when=some),
+    "turn: popped": Point(f"{EXCHANGE}:Exchange._commit", when=has_ticket),
+    "turn: claimed": Point(f"{EXCHANGE}:Exchange._write", after=True),
+    "turn: claim committed": Point("jobman_cli.runtime.worker:Turn._run", when=some),
     "turn: begun": Point("jobman_cli.runtime.runner:Runner.run"),
-    "turn: ran": Point("jobman_cli.runtime.hand:Hand.finish", when=some),
+    "turn: ran": Point("jobman_cli.runtime.hand:Hand.finish", when=ended),
     # finish
     "finish: written": Point("jobman_cli.runtime.recorder:Recorder.write", after=True, when=third),
-    "finish: committed": Point(f"{WORK}:Turn._commit", after=True, when=has_finishes),
+    "finish: committed": Point(f"{EXCHANGE}:Exchange._commit", after=True, when=has_finishes),
     "fail: written": Point("jobman_cli.runtime.recorder:fail", after=True),
     "completing: before": Point(f"{COMPLETING}:CompletingTransaction.commit"),
     "completing: written": Point(f"{COMPLETING}:complete", after=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -28,6 +29,27 @@ def effect(ctx: Context, ms: float = 0) -> None:
     time.sleep(ms / 1000)
     with ctx.completing() as session:
         record(session, ctx)
+
+
+@job("async_effect", tries=50, backoff=[0.1], timeout=None)
+async def async_effect(ctx: Context, ms: float = 0) -> None:
+    await asyncio.sleep(ms / 1000)
+    async with ctx.completing() as session:
+        record(session, ctx)
+
+
+@job("async_plain", tries=50, backoff=[0.1], timeout=None)
+async def async_plain(ms: float = 0) -> None:
+    await asyncio.sleep(ms / 1000)
+
+
+@job("async_poison", tries=1, timeout=None)
+async def async_poison(ctx: Context, file: str) -> None:
+    """Kills its worker as the out-of-memory killer would, once others have begun beside it."""
+    with open(file, "a") as starts:
+        starts.write(f"{ctx.attempt}\n")
+    await asyncio.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @job("plain", tries=50, backoff=[0.1], timeout=None)

@@ -22,7 +22,7 @@ from jobman_cli.store.database import Database
 
 TABLE = "CREATE TABLE effect (job_id BIGINT NOT NULL, attempt INTEGER NOT NULL)"
 #: Jobs of these types have an effect when they complete.
-WITH_EFFECT = ("effect", "held", "flaky")
+WITH_EFFECT = ("effect", "held", "flaky", "async_effect")
 
 
 @dataclass

@@ -84,11 +84,18 @@ class Scene:
     # -- who acts ----------------------------------------------------------------------------------
 
     def supervisor(
-        self, workers: int = 1, *options: str, env: Mapping[str, str] | None = None
+        self,
+        workers: int = 1,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        concurrency: int | None = None,
     ) -> JobmanProcess:
-        """A supervisor in the background, its workers registered."""
+        """A supervisor in the background, its workers registered.
+
+        An async one has one worker, and `concurrency` is something else.
+        """
         before = {row.uuid for row in self.workers()}
-        arguments = ["-v", "run-worker", "--concurrency", workers, *options]
+        arguments = ["-v", "run-worker", "--concurrency", concurrency or workers, *options]
         process = self._start(*arguments, cwd=self.path, env=self.environment(env))
         self.supervisors.append(process)
         wait_until(

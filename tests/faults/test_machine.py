@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         """A worker is given up, its jobs are taken back, another takes its place."""
         worker = self.workers[who]
         running = [claim for owner, claim in self.claims if owner == worker]
-        started = (running[-1].id, running[-1].claims) if running else None
+        started = [claim.id for claim in running[-1:]]
 
         def give_up(connection: Any, dialect: Any) -> None:
             lose(connection, dialect, [worker])

@@ -74,7 +74,7 @@ def test_rows_under_its_name_that_it_does_not_hold(rig: Rig) -> None:
     worker = rig.worker()
     job = rig.dispatch("noop")
     rig.store.run(claim_ids, worker.uuid, [job])
-    worker.turn._next_look = 0.0
+    worker.exchange._next_look = 0.0
     worker.drain()
     row = rig.row(job)
     assert (row.status, row.attempts, row.claims) == ("completed", 1, 2)

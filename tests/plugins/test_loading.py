@@ -116,8 +116,8 @@ BROKEN = {
         "kontext",
     ),
     "async": (
-        "from jobman_cli import job\n@job('x')\nasync def f(): pass",
-        "'x': it is an async function",
+        "from jobman_cli import job\n@job('x')\nasync def f(): yield 1",
+        "'x': it is a generator",
     ),
     "raises": (
         "from jobman_cli import hookimpl\n@hookimpl\ndef jobman_job_types(): raise KeyError('oh')",

@@ -36,7 +36,7 @@ def test_it_is_true_while_something_is_owed():
     assert hand
     hand.take()
     assert not hand
-    hand.finish(ended(1))
+    hand.finish(make(1), ended(1))
     assert hand
     hand.take_finished()
     assert not hand
@@ -62,18 +62,18 @@ def test_running_is_known_until_it_has_finished():
     hand = Hand()
     claim, context = make(1), Any
     hand.start(claim, context)
-    assert hand.running[:2] == (claim, context)
-    hand.finish(None)
-    assert hand.running is None
+    assert hand.running[1][:2] == (claim, context)
+    hand.finish(claim, None)
+    assert hand.running == {}
     assert hand.take_finished() == []
 
 
 def test_what_could_not_be_recorded_goes_back_before_what_came_later():
     hand = Hand()
     for number in (1, 2):
-        hand.finish(ended(number))
+        hand.finish(make(number), ended(number))
     taken = hand.take_finished()
-    hand.finish(ended(3))
+    hand.finish(make(3), ended(3))
     hand.put_back(taken)
     assert [finish.claim.id for finish in hand.take_finished()] == [1, 2, 3]
     assert hand.take_finished() == []

@@ -70,5 +70,4 @@ class Crew:
 
 def _is_busy(worker: JobWorker) -> bool:
     """Those that do nothing go first."""
-    running = worker.page.read()
-    return running is not None and running.active
+    return any(running.active for running in worker.page.read())

@@ -91,12 +91,7 @@ class JobProcessEnvironment(ProcessEnvironment):
         signal.signal(signal.SIGHUP, _nothing)
         gate: Gate = process.gate
 
-        def interrupt(_signum: int, _frame: object) -> None:
-            if gate.is_open:
-                gate.interrupted = True
-                raise KeyboardInterrupt
-
-        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGINT, lambda _signum, _frame: gate.interrupt())
         alarm = Alarm(gate)
         alarm.install()
         process.huey._timeout_handler = alarm

@@ -51,7 +51,7 @@ class Supervisor(Consumer):
     Args:
         plan: What each worker is to do.
         pools: How many workers serve which queues, to begin with.
-        worker_type: ``process`` or ``thread``.
+        worker_type: ``process``, ``thread``, or ``async``: processes with an event loop each.
         charge: What its row says of it.
         balancer: Decides about the pools' sizes; None keeps them until all workers have ended.
     """
@@ -99,8 +99,8 @@ class Supervisor(Consumer):
 
     def get_environment(self, worker_type: str) -> Any:
         """Ours."""
-        kinds = {"process": JobProcessEnvironment, "thread": JobThreadEnvironment}
-        return kinds[worker_type](self._graceful_sig, self._interrupt_sig)
+        kind = JobThreadEnvironment if worker_type == "thread" else JobProcessEnvironment
+        return kind(self._graceful_sig, self._interrupt_sig)
 
     def _flag(self) -> Any:
         flag = self.environment.get_stop_flag()
@@ -192,7 +192,7 @@ class Supervisor(Consumer):
             self._flags.remove(worker.stop_flag)
             if not ended_as_planned(worker, process):
                 logger.warning("worker %s died (%s)", worker.uuid, how(process))
-                if worker.stuck is None:
+                if not worker.stuck:
                     self._undertaker.died(worker.uuid, how(process), worker.page.read())
                 if not worker.retiring:
                     self._crew.begin(worker.plan.queues)
@@ -212,20 +212,17 @@ class Supervisor(Consumer):
         """Kill a worker whose job is past its timeout and the grace after it: the exception was swallowed."""
         now = time.monotonic()
         for worker, process in self.worker_threads:
-            running = worker.page.read()
-            if running is None or not running.active or now < running.deadline + self._parts.settings.grace:
+            stuck = worker.page.overdue(now, self._parts.settings.grace)
+            if not stuck or worker.stuck:
                 continue
-            if worker.stuck is not None:
-                continue
-            worker.stuck = running
-            self._undertaker.stuck(worker.uuid, running)
+            worker.stuck = stuck
+            self._undertaker.stuck(worker.uuid, stuck)
+            jobs = ", ".join(f"job {each.job_id}" for each in stuck)
             if self.environment.forks:
-                logger.warning("job %d ran past its timeout; its worker is killed", running.job_id)
+                logger.warning("%s ran past the timeout; the worker is killed", jobs)
                 self.environment.kill(process)
             else:
-                logger.warning(
-                    "job %d ran past its timeout; this process ends and starts anew", running.job_id
-                )
+                logger.warning("%s ran past the timeout; this process ends and starts anew", jobs)
                 self._restart = True
                 self.stop(graceful=True)
                 raise ConsumerStopped

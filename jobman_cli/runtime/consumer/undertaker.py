@@ -1,6 +1,6 @@
 """What a supervisor owes the jobs of workers that died under it.
 
-It knows more than anybody else: the shared page says which job the dead worker ran. What cannot be paid
+It knows more than anybody else: the shared page says which jobs the dead worker ran. What cannot be paid
 now, because the database is away, is paid later; and should the supervisor die as well, others find the
 same rows by lease, pid or orphanhood.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobman_cli.errors import JobmanError
@@ -36,18 +36,17 @@ class Undertaker:
         self._parts, self._database = parts, database
         self._debts: deque[Callable[[], Any]] = deque()
 
-    def died(self, worker: str, how: str, running: Running | None) -> None:
-        """A worker died; the job that it ran is rescued, the others are released."""
-        started = (running.job_id, running.claims) if running else None
+    def died(self, worker: str, how: str, running: Sequence[Running]) -> None:
+        """A worker died; the jobs that it ran are rescued, the others are released."""
+        started = [each.job_id for each in running]
         self._debts.append(
             lambda: rescue_dead(self._parts, [worker], how, started, known=True, database=self._database)
         )
 
-    def stuck(self, worker: str, running: Running) -> None:
-        """A worker was killed because its job ran past its timeout; that is a failed try."""
-        self._debts.append(
-            lambda: fail_stuck(self._parts, worker, running.job_id, running.claims, database=self._database)
-        )
+    def stuck(self, worker: str, running: Sequence[Running]) -> None:
+        """A worker was killed because of jobs that ran past their timeout; that is a failed try for them."""
+        stuck = {(each.job_id, each.claims) for each in running}
+        self._debts.append(lambda: fail_stuck(self._parts, worker, stuck, database=self._database))
 
     def pay(self) -> None:
         """Pay what is owed, as far as the database answers."""

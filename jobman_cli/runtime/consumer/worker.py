@@ -7,7 +7,7 @@ import logging
 import os
 import resource
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,11 @@ from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.reconcile import push_overtaken
 from jobman_cli.runtime.answers import Answers
 from jobman_cli.runtime.completing import Completing
+from jobman_cli.runtime.exchange import Exchange
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.identity import identify, new_uuid, resident_bytes
+from jobman_cli.runtime.job_loop import PLACES, JobLoop
+from jobman_cli.runtime.loop_turn import LoopTurn
 from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST, Pace
 from jobman_cli.runtime.page import Page, Running
@@ -56,12 +59,14 @@ class WorkerPlan:
     """What a worker is to do, and when it ends by itself. Limits count for each worker.
 
     Attributes:
+        concurrency: Jobs that it runs at once, in an event loop; None is one after another.
         max_time: Seconds.
         memory: MiB of resident memory.
     """
 
     queues: tuple[str, ...]
     supervisor: str
+    concurrency: int | None = None
     once: bool = False
     stop_when_empty: bool = False
     max_jobs: int | None = None
@@ -78,18 +83,18 @@ class JobWorker(Worker):
         super().__init__(parts.engine.huey, stop_flag, default_delay=0.1, max_delay=1.0, backoff=1.0)
         self.uuid = new_uuid()
         self.gate = Gate()
-        self.page = Page()
+        self.page = Page(PLACES * plan.concurrency if plan.concurrency else 1)
         self.plan = plan
         self.planned_end = False
         #: Set by the supervisor: it was told to end, because its pool shrinks.
         self.retiring = False
-        #: Set by the supervisor: the job for which it killed this worker.
-        self.stuck: Running | None = None
+        #: Set by the supervisor: the jobs for which it killed this worker.
+        self.stuck: Sequence[Running] = ()
         self._parts, self._plan, self._switchboard = parts, plan, switchboard
         self._version = -1  # not looked yet: it may be hired while something is paused
         self._open = plan.queues
         self._began = time.monotonic()
-        self._turn: Turn | None = None
+        self._turn: Turn | LoopTurn | None = None
 
     def initialize(self) -> None:
         """In the child: connect, register, get ready. Waits while the database is away."""
@@ -102,27 +107,23 @@ class JobWorker(Worker):
         while not self._registered(identity):
             if self.stop_flag.wait(1.0):
                 raise PlannedEnd
-        hand = Hand()
+        hand, meter = Hand(), Meter()
         limit = parts.settings.max_attribs_bytes
         runner = Runner(parts.registry, self.gate, self._execute, self._open_completing, limit)
         self._completing = Completing(parts.database, self.uuid, self.gate, runner.encode)
         self._receiver = parts.engine.receiver(plan.queues, self._link, self.stop_flag.wait)
-        pace = Pace(1 if parts.settings.recording == "each" else MOST)
-        self._turn = Turn(
-            parts,
-            self.uuid,
-            self._link,
-            self._receiver,
-            runner,
-            hand,
-            pace,
-            self.stop_flag.wait,
-            self.stop_flag.is_set,
-            self.page,
-            meter := Meter(),
-            self._shut,
-        )
-        self._watch = Watch(parts, self.uuid, hand, meter)
+        exchange = Exchange(parts, self.uuid, self._link, self._receiver, hand, self.stop_flag.wait, meter)
+        loop = None
+        if plan.concurrency is None:
+            pace, stopping = Pace(1 if parts.settings.recording == "each" else MOST), self.stop_flag.is_set
+            self._turn = Turn(exchange, runner, hand, pace, stopping, self.page, meter, self._shut)
+        else:
+            loop = JobLoop(runner, hand, self.page, plan.concurrency, meter)
+            limit = parts.settings.rescue_limit
+            self._turn = LoopTurn(exchange, loop, hand, plan.concurrency, limit, self._shut)
+            self.gate.instead = loop.interrupt
+            loop.start()
+        self._watch = Watch(parts, self.uuid, hand, meter, loop)
         self._watch.start()
 
     def loop(self, now: Any = None) -> None:
@@ -189,10 +190,10 @@ class JobWorker(Worker):
         return bool(moved)
 
     def shutdown(self) -> None:
-        """Record what finished, give back what is not started, say goodbye."""
+        """Let what runs come to its end, record what finished, give back what is not started, say goodbye."""
         self.gate.is_open = False
         if self._turn is not None:
-            self._turn.settle()
+            self._turn.close()
             self._watch.stop()
             self._watch.join(2.0)
             try:
@@ -218,7 +219,9 @@ class JobWorker(Worker):
 
     def _execute(self, function: Callable[[Attempt], Any], attempt: Attempt) -> object:
         claim = attempt.claim
-        task = RunJob(args=(function, attempt), id=str(claim.id), timeout=claim.timeout)
+        # What is awaited has its timeout in its own loop, where no alarm must strike.
+        timeout = None if attempt.is_async else claim.timeout
+        task = RunJob(args=(function, attempt), id=str(claim.id), timeout=timeout)
         return self.huey.execute(task, _NOW)
 
     def _open_completing(self, attempt: Attempt, code: str | None) -> Any:

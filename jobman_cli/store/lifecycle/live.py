@@ -1,10 +1,13 @@
-"""What a running job says and is asked while it runs."""
+"""What running jobs say and are asked while they run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, select, update
 
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim
@@ -12,30 +15,46 @@ from jobman_cli.store.lifecycle.finish import kept
 from jobman_cli.store.tables import JOBS
 
 
-def tell(
-    connection: Connection,
-    dialect: Dialect,
-    worker: str,
-    claim: Claim,
-    logs: str | None,
-    progress: str | None,
-) -> bool:
-    """Store a running job's new log lines and progress (JSON text), under the fence.
+@dataclass(frozen=True, slots=True)
+class Tale:
+    """What a running job has said since the last time.
+
+    Attributes:
+        logs: New lines, or None.
+        progress: JSON text when it is new, else None.
+    """
+
+    claim: Claim
+    logs: str | None = None
+    progress: str | None = None
+
+
+def tell(connection: Connection, dialect: Dialect, worker: str, tales: Sequence[Tale]) -> set[int]:
+    """Store running jobs' new log lines and progress, under the fence.
 
     Returns:
-        True when somebody asked the job to stop.
+        Ids of those that somebody asked to stop.
     """
-    if logs is not None or progress is not None:
-        values = {
-            "job": claim.id,
-            "claim": claim.claims,
-            "teller": worker,
-            "new_logs": logs,
-            "new_progress": progress,
-        }
-        connection.execute(_tell(dialect), values)
-    asked = select(JOBS.c.cancel_requested_at).where(JOBS.c.id == claim.id, JOBS.c.claims == claim.claims)
-    return connection.execute(asked).scalar() is not None
+    tales = sorted(tales, key=lambda tale: tale.claim.id)
+    for tale in tales:
+        if tale.logs is not None or tale.progress is not None:
+            values = {
+                "job": tale.claim.id,
+                "claim": tale.claim.claims,
+                "teller": worker,
+                "new_logs": tale.logs,
+                "new_progress": tale.progress,
+            }
+            connection.execute(_tell(dialect), values)
+    claims = {tale.claim.id: tale.claim.claims for tale in tales}
+    rows = connection.execute(_asked(dialect), {"ids": dialect.id_list(list(claims))})
+    return {row.id for row in rows if row.claims == claims[row.id]}
+
+
+@cache
+def _asked(dialect: Dialect) -> Select[Any]:
+    asked = JOBS.c.cancel_requested_at.is_not(None)
+    return select(JOBS.c.id, JOBS.c.claims).where(dialect.one_of(JOBS.c.id, "ids"), asked)
 
 
 @cache

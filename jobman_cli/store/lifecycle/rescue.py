@@ -91,7 +91,7 @@ def take_back(
     limit: int,
     engine: str,
     reason: str,
-    started: tuple[int, int] | None = None,
+    started: Sequence[int] = (),
     known: bool = False,
 ) -> Rescued:
     """Take all jobs of one dead worker back, whose row was given up in this very transaction.
@@ -100,15 +100,13 @@ def take_back(
         limit: Rescues that a job may have; the next death fails it.
         engine: For ``failed_jobs.connection``.
         reason: What happened to the worker, for the attempt's ``error_message``.
-        started: ``(id, claims)`` of the job that ran, when it is known.
+        started: Ids of the jobs that ran.
         known: True when ``started`` tells the whole truth: every other job is released. False rescues all.
     """
     taken = Rescued()
-    ids = [started[0]] if known and started else None
-    if not known or ids:
-        rows = _rescue(dialect, ids is not None)(
-            connection, {"holder": worker, "limit": limit} | ({"ids": dialect.id_list(ids)} if ids else {})
-        )
+    if not known or started:
+        some = {"ids": dialect.id_list(list(started))} if known else {}
+        rows = _rescue(dialect, known)(connection, {"holder": worker, "limit": limit} | some)
         _note(connection, dialect, rows, worker, limit, engine, reason, taken)
     if known:
         released = release_all(connection, dialect, worker)

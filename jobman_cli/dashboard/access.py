@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from itsdangerous import BadSignature
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,7 +24,9 @@ from jobman_cli.dashboard.desk import Desk, Visitor
 #: The cookie of somebody who has logged in, and for how many seconds it is good.
 COOKIE, LASTS = "jobman_visitor", 12 * 3600
 #: What needs no credential.
-PUBLIC = ("/login", "/healthz", "/static/")
+PUBLIC, ASSETS = ("/login", "/healthz"), "/static/"
+#: A host's name or address, and perhaps a port.
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::\d*)?")
 #: What is said of a request that is too large.
 TOO_LARGE = ("the request is too large", "Send less; `max_attribs_bytes` bounds the attribs.")
 #: Bytes that a request's body may have beside the attribs.
@@ -63,7 +66,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if not path.startswith("/static/"):
+                if not path.startswith(ASSETS):
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -81,16 +84,16 @@ class Guard:
                 path, 400, "unknown host", "Add its name to `dashboard: hosts:` in the configuration."
             )
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > self._most:
+        if not (length.isascii() and length.isdigit() and len(length) < 16) or int(length) > self._most:
             return refusal(path, 413, *TOO_LARGE)
         writes = connection.scope["method"] not in ("GET", "HEAD", "OPTIONS")
-        if writes and not _of_this_site(headers):
+        if not (_of_this_site(headers) if writes else _may_read(headers)):
             return refusal(
                 path, 403, "this request comes from another site", "Send it from the dashboard's own pages."
             )
         visitor = self._visitor(connection)
         connection.scope.setdefault("state", {})["visitor"] = visitor
-        if path.startswith(PUBLIC):
+        if path in PUBLIC or path.startswith(ASSETS):
             return None
         if visitor is None:
             return self._ask(connection, path)
@@ -167,10 +170,8 @@ async def too_long(request: Request, _: Exception) -> Response:
 
 def _host_of(headers: Headers) -> str:
     """The host's name without its port, in small letters."""
-    host = headers.get("host", "").lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if ":" in host else host
+    found = _HOST.fullmatch(headers.get("host", "").lower())
+    return (found[1] or found[2]) if found else ""
 
 
 def _of_this_site(headers: Headers) -> bool:
@@ -179,7 +180,13 @@ def _of_this_site(headers: Headers) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    return origin is None or origin.lower().partition("://")[2] == headers.get("host", "").lower()
+
+
+def _may_read(headers: Headers) -> bool:
+    """False for what a page of another site loads into itself; a link from there may be followed."""
+    foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    return not foreign or headers.get("sec-fetch-mode") == "navigate"
 
 
 def _decoded(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, Integer
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from jobman_cli.app import Jobman
@@ -69,6 +70,12 @@ class House:
     def client(self, **options: Any) -> TestClient:
         """A browser or a program."""
         return TestClient(self.app, base_url="http://localhost", follow_redirects=False, **options)
+
+    @property
+    def addresses(self) -> list[tuple[str, frozenset[str]]]:
+        """Every address that there is, as Starlette writes it, with its methods."""
+        routes = [route for route in self.app.routes if isinstance(route, Route)]
+        return [(route.path, frozenset(route.methods or ())) for route in routes]
 
     def audit(self) -> list[Audit]:
         """What was done, the newest first."""

@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
         type=float,
         default=0,
         metavar="SECONDS",
-        help="before each measurement, wait so long for a quiet machine",
+        help="wait so long for a quiet machine before each measurement",
     )
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("OLD", "NEW"))
     parser.add_argument("--show", type=Path, metavar="RUN", help="print the tables of an earlier run")

@@ -10,11 +10,7 @@ manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 packages := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help venv demo test check lint types fmt faults mutants bench bench-full clean
-=======
-.PHONY: help venv demo frontend test check lint types fmt faults mutants bench clean
->>>>>>> dash
+.PHONY: help venv demo frontend test check lint types fmt faults mutants bench bench-full clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,11 +56,7 @@ bench-full: $(VENV)/.dev ## The same for figures to quote, with a million rows; 
 	$(bin)/python -m benchmarks --profile full $(BENCH_ARGS)
 
 clean: ## Remove what was made here
-<<<<<<< HEAD
-	rm -rf $(VENV) .bench-venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-=======
-	rm -rf $(VENV) .demo build dist jobman_cli/dashboard/frontend/node_modules jobman_cli/dashboard/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis
->>>>>>> dash
+	rm -rf $(VENV) .bench-venv .demo build dist jobman_cli/dashboard/frontend/node_modules jobman_cli/dashboard/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(wildcard jobman_cli plugins tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
 # What is installed is stamped, so that a second run is quick and a changed pyproject.toml is installed anew.

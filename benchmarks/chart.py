@@ -6,7 +6,7 @@ import statistics
 from html import escape
 from pathlib import Path
 
-from benchmarks.report import COLUMNS, Run, by_round
+from benchmarks.report import COLUMNS, Run, by_round, loud
 from benchmarks.systems import SYSTEMS
 
 #: Figure → file, title. What is drawn is the run's, nothing else.
@@ -40,7 +40,8 @@ def draw(run: Run, directory: Path) -> list[Path]:
 
 def _note(run: Run) -> str:
     machine = run["machine"]
-    return f"{machine['cpu']}, {machine['cores']} cores, {run['size']['rounds']} rounds, {run['began']}"
+    said = f"{machine['cpu']}, {machine['cores']} cores, {run['began']}"
+    return f"{said}; NOT A QUIET MACHINE: no ratio is to be quoted" if loud(run) else said
 
 
 def svg(title: str, note: str, bars: dict[str, list[float]], *, descending: bool) -> str:

@@ -117,7 +117,11 @@ def loud(run: Run) -> bool:
 
 
 def missing(run: Run) -> str:
-    return "\n".join(f"- not measured: {what}: {why}" for what, why in run["missing"].items())
+    """Who or what is missing, by the reason."""
+    by_reason: dict[str, list[str]] = {}
+    for what, why in run["missing"].items():
+        by_reason.setdefault(why, []).append(what)
+    return "\n".join(f"- not measured: {'; '.join(whats)}: {why}" for why, whats in by_reason.items())
 
 
 def once(run: Run) -> str:

@@ -78,13 +78,14 @@ def rounds(run: Run, ground: Ground, systems: Sequence[str], measures: Sequence[
     for number in range(1, run.size.rounds + 1):
         for what in measures:
             for name in [each for each in systems if each in run.described]:
+                if run.spent() > ROUNDS_SHARE:
+                    last = f"all from round {number}, {what} of {name}, on"
+                    _miss(run, last, NotMeasured("the profile's time was up"))
+                    return
                 _sample(run, ground, name, what, number)
 
 
 def _sample(run: Run, ground: Ground, name: str, what: str, number: int) -> None:
-    if run.spent() > ROUNDS_SHARE:
-        _miss(run, f"{name}, {what}, round {number}", NotMeasured("the profile's time was up"))
-        return
     others = run.settle()
     try:
         figures = measure(ground, SYSTEMS[name], what, run.described[name], run.size)

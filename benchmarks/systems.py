@@ -72,7 +72,7 @@ SYSTEMS = {
     "jobman-sqlite-database": System("Jobman, SQLite", "jobman", "database", "sqlite", False, "job"),
     "jobman-mariadb-redis": System("Jobman, MariaDB + Redis", "jobman", "redis", "mariadb", row="job"),
     "jobman-each": System(
-        "Jobman, PostgreSQL + Redis, recording: each",
+        "Jobman, recording: each",
         "jobman",
         "redis",
         "postgresql",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -107,6 +108,14 @@ def test_who_cannot_be_installed_is_named(ground: Ground, monkeypatch: pytest.Mo
     rounds(run, ground, ["rq"], ["drain"])
     assert run.missing == {"rq": "cannot be installed: no matching distribution"}
     assert "- not measured: rq: cannot be installed" in report.missing(run.as_json())
+
+
+@pytest.mark.usefixtures("redis_is_here")
+def test_a_profile_keeps_to_its_time(ground: Ground) -> None:
+    run = Run("tiny", replace(TINY, minutes=1e-9))
+    rounds(run, ground, ["huey-redis"], ["drain", "latency"])
+    assert not run.samples
+    assert run.missing == {"all from round 1, drain of huey-redis, on": "the profile's time was up"}
 
 
 def test_workers_that_do_not_start_are_named(ground: Ground) -> None:

@@ -299,6 +299,11 @@ def test_make_targets_are_there() -> None:
         assert named <= targets, f"{page}: {named - targets}"
 
 
+def test_the_makefile_can_be_read() -> None:
+    done = subprocess.run(["make", "-n", "help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_nobody_is_told_to_install_somebody_elses_package() -> None:
     for page in PAGES:
         for name in re.findall(r"pip3? install[^\n`]*?\b(jobman[\w-]*)", page.read_text()):

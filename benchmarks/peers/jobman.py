@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 from benchmarks import work
@@ -13,9 +14,10 @@ from jobman_cli.app import Jobman
 from jobman_cli.store.schema import upgrade
 
 _COMMAND = ("jobman", "run-worker")
+_RATE = 1000 if os.environ.get("JOBMAN_RECORDING") == "each" else 8000
 WORKERS = {
-    "one": Workers(_COMMAND, 8000),
-    "best": Workers((*_COMMAND, "--concurrency", "2"), 10_000),
+    "one": Workers(_COMMAND, _RATE),
+    "best": Workers((*_COMMAND, "--concurrency", "2"), _RATE),
     "loop": Workers((*_COMMAND, "--worker-type", "async", "--concurrency", "200"), 1000),
 }
 HELP = ("jobman", "--help")

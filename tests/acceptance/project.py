@@ -20,6 +20,7 @@ from jobman_cli.store.tables import Job
 
 JOBS = """
 import asyncio
+import gc
 import os
 import time
 from pathlib import Path
@@ -94,6 +95,19 @@ def append(path: str, text: str) -> None:
 @job("fat")
 def fat() -> None:
     globals()["kept"] = bytearray(120 * 2**20)
+
+
+def private_mib() -> float:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {line.split()[0]: int(line.split()[1]) for line in lines}
+    return (sizes["Private_Clean:"] + sizes["Private_Dirty:"]) / 1024
+
+
+@job("collect")
+def collect(ctx: Context) -> None:
+    before = private_mib()
+    gc.collect()
+    ctx.attribs["grown_mib"] = private_mib() - before
 
 
 @job("who")

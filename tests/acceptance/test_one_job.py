@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
+import pytest
 from processes import wait_until
 from project import Project
 
@@ -123,3 +125,11 @@ def test_many_by_json_lines(project: Project) -> None:
     assert json.loads(done.stdout)["count"] == 1500
     project.work("--stop-when-empty", "--concurrency", 2)
     wait_until(lambda: set(project.statuses()) == {"completed"}, 20)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="it needs Linux's /proc")
+def test_a_collection_leaves_a_workers_shared_memory_shared(project: Project) -> None:
+    id = project.dispatch("collect")
+    project.worker()
+    grown = project.until(id, "completed").attribs["grown_mib"]
+    assert grown < 5, f"{grown:.1f} MiB of pages that the supervisor has as well were copied"

@@ -166,6 +166,7 @@ class Entry(Shape):
     operation: str | None
     options: dict[str, Any]
     times: str
+    in_force: str | None
     timezone: str
     catch_up: str
     paused: bool

@@ -34,7 +34,7 @@ from jobman_cli.store.lifecycle.claim import Claim, claim_ids, claim_line, held
 from jobman_cli.store.lifecycle.finish import Finish, complete, fail
 from jobman_cli.store.lifecycle.insert import NewJob, insert_job, insert_jobs
 from jobman_cli.store.lifecycle.line import mark_pending, mark_queued, pending_jobs, promote_due
-from jobman_cli.store.lifecycle.live import tell
+from jobman_cli.store.lifecycle.live import Tale, tell
 from jobman_cli.store.lifecycle.release import release, release_all
 from jobman_cli.store.lifecycle.workers import heartbeat, is_live, stop
 from jobman_cli.store.queries import database_now, find_job, live_workers
@@ -617,20 +617,20 @@ class TestLive:
     def test_lines_and_progress_reach_the_row(self, store: Database) -> None:
         worker = add_worker(store)
         (mine,) = claim(store, worker, *add_jobs(store))
-        assert not store.run(tell, worker, mine, "one\n", '{"done":1,"total":9}')
-        assert not store.run(tell, worker, mine, "two\n", None)
+        assert not store.run(tell, worker, [Tale(mine, "one\n", '{"done":1,"total":9}')])
+        assert not store.run(tell, worker, [Tale(mine, "two\n")])
         row = row_of(store, mine.id)
         assert (row.logs, row.progress) == ("one\ntwo\n", {"done": 1, "total": 9})
         change(store, mine.id, cancel_requested_at=datetime.now(UTC))
-        assert store.run(tell, worker, mine, None, None)
+        assert store.run(tell, worker, [Tale(mine)]) == {mine.id}
 
     def test_a_lost_attempt_writes_nothing(self, store: Database) -> None:
         worker = add_worker(store)
         (mine,) = claim(store, worker, *add_jobs(store))
         store.run(release, worker, [mine])
-        store.run(tell, worker, mine, "ghost\n", None)
+        store.run(tell, worker, [Tale(mine, "ghost\n")])
         claim(store, worker, mine.id)
-        store.run(tell, worker, mine, "ghost\n", None)
+        store.run(tell, worker, [Tale(mine, "ghost\n")])
         assert row_of(store, mine.id).logs is None
 
 

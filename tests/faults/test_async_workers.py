@@ -34,7 +34,7 @@ def test_kills_under_load(make_scene: Any, combination: str, seed: int) -> None:
         time.sleep(scene.random.uniform(0.2, 0.6))
         victim = scene.random.choice(supervisors)
         if number % 2:
-            children = scene.children(victim) or victim.family()[1:]
+            children = wait_until(lambda: scene.children(victim) or victim.family()[1:], 30, "children")  # noqa: B023
             os.kill(scene.random.choice(children).pid, signal.SIGKILL)
             continue
         victim.kill()

@@ -255,8 +255,8 @@ def test_a_job_that_is_killed_past_its_timeout_is_a_failure(plain: Rig, name: st
     job, other = plain.dispatch(name), plain.dispatch("noop")
     worker = add_worker(plain.store)
     [claim, _] = plain.store.run(claim_ids, worker, [job, other])
-    assert fail_stuck(plain.parts, worker, job, claim.claims).released == 1
-    fail_stuck(plain.parts, worker, job, claim.claims)
+    assert fail_stuck(plain.parts, worker, [(job, claim.claims)]).released == 1
+    fail_stuck(plain.parts, worker, [(job, claim.claims)])
     [row] = rows(plain.store)
     assert (row.type, row.failed_attempts, row.failed_jobs) == (name, 1, failed_jobs)
     assert 0 <= row.runtime_max < 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,10 @@ def row_of(table: Any, text: str, id: int) -> dict[str, Any]:
             row[column.name] = {text: 1}
         elif column.name.endswith("_histogram"):
             row[column.name] = {}
+        elif table.name == "jobman_metrics" and column.name in ("at", "seconds"):
+            # A minute that is over, so that a chart has it whenever the test runs.
+            over = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
+            row[column.name] = over if column.name == "at" else 60
         elif isinstance(column.type, UTCDateTime):
             row[column.name] = datetime.now(UTC)
         elif isinstance(column.type, JSON):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import re
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -21,6 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jobman_cli.dashboard.answers import fault
 from jobman_cli.dashboard.desk import Desk, Visitor
 
+logger = logging.getLogger("jobman.dashboard")
+
 #: The cookie of somebody who has logged in, and for how many seconds it is good.
 COOKIE, LASTS = "jobman_visitor", 12 * 3600
 #: What needs no credential.
@@ -29,6 +32,8 @@ PUBLIC, ASSETS = ("/login", "/healthz"), "/static/"
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::\d*)?")
 #: What is said of a request that is too large.
 TOO_LARGE = ("the request is too large", "Send less; `max_attribs_bytes` bounds the attribs.")
+#: What is said when this program is wrong.
+FAULTY = ("something is wrong with the dashboard", "Its log has the traceback; please report it.")
 #: Bytes that a request's body may have beside the attribs.
 BODY = 65_536
 
@@ -60,9 +65,12 @@ class Guard:
             return
         connection = HTTPConnection(scope)
         path = local_path(scope)
+        begun = False
 
         async def dressed(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -74,7 +82,13 @@ class Guard:
         if answer is not None:
             await answer(scope, receive, dressed)
             return
-        await self._app(scope, self._limited(receive), dressed)
+        try:
+            await self._app(scope, self._limited(receive), dressed)
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], path)
+            if begun:
+                raise
+            await refusal(path, 500, *FAULTY)(scope, receive, dressed)
 
     def _refuse(self, connection: HTTPConnection, path: str) -> Response | None:
         """The answer to a request that may not pass; None for one that may."""

@@ -19,6 +19,8 @@ from test_api import ENTRIES, hello
 
 from jobman_cli.dashboard import access, desk, entrance
 from jobman_cli.dashboard.access import COOKIE, LASTS
+from jobman_cli.dashboard.pages import queues
+from jobman_cli.operations import metrics
 
 TOKEN, READ, BASIC = "t" * 24, "r" * 24, "ada:correct horse".replace(" ", "-")
 CREDENTIALS = {"token": TOKEN, "read_token": READ, "basic": BASIC}
@@ -492,8 +494,25 @@ def test_a_database_that_is_away_is_said_without_its_password(
             answer = house.client().get(filled(path))
             assert answer.status_code in (200, 303, 400, 404, 503), path
             assert "hunter2" not in answer.text
-    assert house.client().get("/healthz").status_code == 503
+    health = house.client().get("/healthz")
+    assert (health.status_code, health.text) == (503, "the database cannot be used\n"), "anybody may ask"
     assert house.client().get("/api/jobs").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/queues", "/api/queues"])
+def test_a_fault_of_ours_is_dressed_and_tells_nothing(
+    house: House, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError("a secret of the house")
+
+    monkeypatch.setattr(metrics, "queue_states", break_down)
+    monkeypatch.setattr(queues, "queue_states", break_down)
+    answer = house.client(headers=bearer(TOKEN)).get(path)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text and "Traceback" not in answer.text
+    assert all(answer.headers[name] == value for name, value in access.HEADERS.items())
+    assert "a secret of the house" in caplog.text
 
 
 def test_every_answer_is_dressed(house: House) -> None:

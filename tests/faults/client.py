@@ -41,7 +41,7 @@ def main() -> None:
             else:
                 ids = [jobman.dispatch(job_type, given).id]
         except StoreUnavailable:
-            time.sleep(0.05)
+            time.sleep(0.05)  # a client that tries again, as people's do; the row tells whether it arrived
             continue
         slowest = max(slowest, time.monotonic() - began)
         os.write(file, "".join(f"{job_id}\n" for job_id in ids).encode())

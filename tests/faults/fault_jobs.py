@@ -48,7 +48,7 @@ async def async_poison(ctx: Context, file: str) -> None:
     """Kills its worker as the out-of-memory killer would, once others have begun beside it."""
     with open(file, "a") as starts:
         starts.write(f"{ctx.attempt}\n")
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # what the loop claims in that time runs beside it
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -77,7 +77,7 @@ def wait_for(gate: str, ctx: Context) -> None:
     """Until the file appears, or the one that lets this attempt alone go on."""
     Path(f"{gate}.started-{ctx.attempt}").write_text(str(os.getpid()))
     while not (Path(gate).exists() or Path(f"{gate}.open-{ctx.attempt}").exists()):
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks for the file
 
 
 @job("poison", tries=1, timeout=None)
@@ -95,7 +95,7 @@ def stubborn(ctx: Context, file: str) -> None:
         starts.write(f"{ctx.attempt}\n")
     while True:
         with suppress(Exception):
-            time.sleep(3600)
+            time.sleep(3600)  # what it does is to go on
 
 
 @job("fails", tries=1, timeout=None)

@@ -67,7 +67,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 while self.mode == "hold":
-                    time.sleep(0.01)
+                    time.sleep(0.01)  # between two looks at the mode, which a test changes
                 if self.mode == "blackhole" or (self.mode == "half_open" and not from_client):
                     continue
                 if from_client:

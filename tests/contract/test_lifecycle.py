@@ -629,9 +629,12 @@ class TestLive:
         (mine,) = claim(store, worker, *add_jobs(store))
         store.run(release, worker, [mine])
         store.run(tell, worker, [Tale(mine, "ghost\n")])
-        claim(store, worker, mine.id)
+        (anew,) = claim(store, worker, mine.id)
         store.run(tell, worker, [Tale(mine, "ghost\n")])
         assert row_of(store, mine.id).logs is None
+        change(store, mine.id, cancel_requested_at=datetime.now(UTC))
+        assert store.run(tell, worker, [Tale(mine)]) == set(), "it is another attempt that is asked to stop"
+        assert store.run(tell, worker, [Tale(anew)]) == {mine.id}
 
 
 class TestClock:

@@ -34,7 +34,7 @@ def assets() -> None:
         hook.build(dashboard / "frontend")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's event loop runs in this thread: no later test may meet it
 def browser(assets: None) -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:

@@ -9,6 +9,7 @@ from processes import wait_until
 from site_of_jobs import Site
 
 from jobman_cli.operations.journal import audits
+from jobman_cli.operations.supervision import overview, wait_until_heard
 
 Visit = Callable[..., Page]
 
@@ -69,6 +70,8 @@ def test_a_queue_paused_and_continued(site: Site, visit: Visit) -> None:
     row = page.get_by_role("row", name="default")
     row.get_by_role("button", name="Pause").click()
     expect(row.locator(".state")).to_have_text("paused")
+    running = overview(site.jobman.records).supervisors
+    assert not wait_until_heard(site.jobman.records, running, 20).silent
     job = site.dispatch("hello")
     expect(row.get_by_role("cell", name="1", exact=True).first).to_be_visible()
     assert site.until(job, "queued")

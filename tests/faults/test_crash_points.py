@@ -170,7 +170,7 @@ def run_operation(scene: Scene, name: str, operation: str, done: int) -> None:
         "dispatch many": "j.dispatch_many('effect', [{}] * 3)",
         "requeue": f"from jobman_cli.operations.requeue import requeue; requeue(j.parts, [{done}])",
         "retry": "from jobman_cli.operations.failed import retry_all; "
-        "from jobman_cli.store.queries import FailedFilter; retry_all(j.parts, FailedFilter())",
+        "from jobman_cli.store.queries_failed import FailedFilter; retry_all(j.parts, FailedFilter())",
         "prune": "from jobman_cli.operations.prune import prune; "
         "from datetime import datetime, UTC, timedelta; "
         "prune(j.parts, datetime.now(UTC) + timedelta(days=1))",

@@ -46,7 +46,7 @@ QUICK = Size(
 FULL = Size(
     rounds=5, seconds=3.0, dispatches=2000, looks=200, stream=200_000, rows=1_000_000, burst=1_000_000
 )
-TINY = Size(rounds=1, seconds=0.02, dispatches=20, looks=3, stream=500, rows=500, burst=2000)
+TINY = Size(rounds=1, seconds=0.5, dispatches=20, looks=3, stream=500, rows=500, burst=2000)
 
 Figures = dict[str, Any]
 

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -31,6 +31,8 @@ ASSETS = HERE / "static" / "vendor" / "made-from"
 #: Languages by the tag that HTML and browsers use: the name people know them by.
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh-TW": "繁體中文"}
 THEMES = ("auto", "light", "dark")
+#: A page counts rows up to this many, and says that there are more.
+COUNTED = 10_000
 
 
 def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
@@ -61,6 +63,7 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
             "message_is_bad": bad,
             "version": __version__,
             "has_assets": ASSETS.exists(),
+            "most": COUNTED,
             **context,
         }
     )
@@ -144,6 +147,7 @@ def _environment(language: str) -> Environment:
         "when": lambda moment: when(moment, locale),
         "duration": duration,
         "number": lambda value: "–" if value is None else format_decimal(value, locale=locale),
+        "counted": partial(counted, locale),
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "pretty": pretty,
         "first_line": lambda value: (value or "").strip().partition("\n")[0],
@@ -179,6 +183,11 @@ def when(moment: datetime | None, locale: Locale) -> Markup:
     exact = format_datetime(moment, "yyyy-MM-dd HH:mm:ss 'UTC'", locale=locale, tzinfo=UTC)
     iso = moment.isoformat(timespec="milliseconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact, said)
+
+
+def counted(locale: Locale, number: int, most: int = COUNTED) -> str:
+    """A number that was counted up to ``most``: beyond it ``10,000+``."""
+    return f"{format_decimal(number, locale=locale)}{'+' if number >= most else ''}"
 
 
 def duration(seconds: float | None) -> str:

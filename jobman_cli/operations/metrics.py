@@ -15,6 +15,7 @@ from jobman_cli.store.lifecycle.metrics import DAY, HOUR, MINUTE, Count, Spread,
 from jobman_cli.store.lifecycle.tags import forget, monitor
 from jobman_cli.store.queries import database_now, live_workers
 from jobman_cli.store.queries_metrics import (
+    FAR,
     Line,
     Span,
     Total,
@@ -22,6 +23,7 @@ from jobman_cli.store.queries_metrics import (
     count_states,
     monitored_tags,
     read_lines,
+    read_parts,
     read_runtimes,
     read_spans,
     read_totals,
@@ -64,7 +66,7 @@ class QueueState:
     """One queue now.
 
     Attributes:
-        size: Rows that wait; counted up to 100,000.
+        size: Rows that wait; counted up to 100,000, or where the reader asked for.
         oldest: Seconds for which the first of its line has waited.
         workers: Live workers that serve it.
         runtime: The rolling average of its jobs, in seconds.
@@ -149,12 +151,18 @@ class Metrics:
 
 
 def metrics(
-    records: Parts | Lines | Records, since: float = 3600.0, type: str | None = None, queue: str | None = None
+    records: Parts | Lines | Records,
+    since: float = 3600.0,
+    type: str | None = None,
+    queue: str | None = None,
+    width: int | None = None,
 ) -> Metrics:
     """What was measured lately.
 
     Args:
         since: Seconds; whole minutes (later hours, days) that begin in that time count.
+        width: Seconds of the parts in which the figures are wanted: the database adds up to these. None
+            keeps every minute.
 
     Raises:
         StoreUnavailable: when the database is away.
@@ -162,21 +170,29 @@ def metrics(
     now = records.database.read(database_now)
     begin = max(now - timedelta(seconds=min(since, 36_500 * DAY)), datetime(1970, 1, 2, tzinfo=UTC))
     begin = begin.replace(second=0, microsecond=0)
-    spans = records.database.read(read_spans, begin, type, queue)
+    if width is None:
+        spans = records.database.read(read_spans, begin, type, queue)
+    else:
+        spans = records.database.read(
+            read_parts, begin, now.replace(second=0, microsecond=0), type, queue, width
+        )
     return Metrics(begin, now, (now - begin).total_seconds(), spans)
 
 
-def queue_states(records: Parts | Lines | Records) -> list[QueueState]:
+def queue_states(records: Parts | Lines | Records, most: int = FAR) -> list[QueueState]:
     """Every queue in which something waits, that workers serve, or whose jobs ran lately.
 
     The estimated wait is size × rolling average runtime ÷ live workers that serve the queue. A worker that
     serves several counts for each, so it is the wait if the others are empty.
 
+    Args:
+        most: Rows of each queue that are counted at the most.
+
     Raises:
         StoreUnavailable: when the database is away.
     """
     now = records.database.read(database_now)
-    waiting = {line.queue: line for line in records.database.read(read_lines)}
+    waiting = {line.queue: line for line in records.database.read(read_lines, most)}
     workers = records.database.read(live_workers, records.settings.lease)
     served = {queue for worker in workers for queue in worker.queues}
     runtimes = records.database.read(read_runtimes, now - timedelta(seconds=ROLLING))
@@ -193,9 +209,9 @@ def totals(records: Parts | Lines | Records) -> list[Total]:
     return records.database.read(read_totals)
 
 
-def states(records: Parts | Lines | Records) -> dict[str, int]:
-    """Jobs that are not done, by state, and failed jobs; each counted up to 100,000."""
-    return records.database.read(count_states)
+def states(records: Parts | Lines | Records, most: int = FAR) -> dict[str, int]:
+    """Jobs that are not done, by state, and failed jobs; each counted up to ``most``."""
+    return records.database.read(count_states, most)
 
 
 def thin_metrics(records: Parts | Lines | Records, now: datetime | None = None) -> int:

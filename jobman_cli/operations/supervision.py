@@ -186,9 +186,9 @@ def paused_queues_until(records: AnyParts) -> dict[str, datetime | None]:
     return records.database.read(paused_until)
 
 
-def lines_now(records: AnyParts) -> dict[str, LineCount]:
-    """How many rows of each queue wait, by state; each counted up to 100,000."""
-    return records.database.read(count_lines)
+def lines_now(records: AnyParts, most: int) -> dict[str, LineCount]:
+    """How many rows of each queue wait, by state; each counted up to ``most``."""
+    return records.database.read(count_lines, most)
 
 
 def pause(records: AnyParts, queue: str, seconds: float | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Double,
     Select,
+    TextClause,
     and_,
     false,
     func,
@@ -157,13 +159,17 @@ def place_in_line(connection: Connection, dialect: Dialect, job: Job) -> int:
 def lines(connection: Connection, dialect: Dialect) -> list[str]:
     """The queues in which rows are ``queued``: one look into the index for each, whatever their length."""
     found: list[str] = []
-    query = select(JOBS.c.queue).where(text(IN_LINE)).order_by(JOBS.c.queue).limit(1)
     while True:
-        further = query.where(JOBS.c.queue > found[-1]) if found else query
-        queue = connection.execute(further).scalar()
+        last = {"last": found[-1] if found else ""}
+        queue = connection.execute(_next_line(dialect.jobs_by_line), last).scalar()
         if queue is None:
             return found
         found.append(queue)
+
+
+@cache
+def _next_line(jobs: str) -> TextClause:
+    return text(f"SELECT queue FROM {jobs} WHERE {IN_LINE} AND queue > :last ORDER BY queue LIMIT 1")  # noqa: S608  # our own words
 
 
 def is_claimable(connection: Connection, dialect: Dialect, queues: Sequence[str]) -> bool:

@@ -28,7 +28,7 @@ class RunningJob(NamedTuple):
 
 
 class LineCount(NamedTuple):
-    """Rows of a line by state, each counted up to ``FAR``."""
+    """Rows of a line by state."""
 
     queued: int
     pending: int
@@ -41,12 +41,12 @@ def running_jobs(connection: Connection, dialect: Dialect) -> list[RunningJob]:
     return [RunningJob(*tuple(row)) for row in connection.execute(query)]
 
 
-def count_lines(connection: Connection, dialect: Dialect) -> dict[str, LineCount]:
-    """How many rows of each queue wait in its line, and how many for a push that failed."""
+def count_lines(connection: Connection, dialect: Dialect, most: int = FAR) -> dict[str, LineCount]:
+    """How many rows of each queue wait in its line, how many for a push that failed; each up to ``most``."""
 
     def count(queue: str, status: str) -> int:
         mine = (JOBS.c.queue == queue, text(IN_LINE), JOBS.c.status == literal_column(f"'{status}'"))
-        some = select(JOBS.c.id).where(*mine).limit(FAR).subquery()
+        some = select(JOBS.c.id).where(*mine).limit(most).subquery()
         number: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
         return number
 

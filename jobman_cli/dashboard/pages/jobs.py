@@ -11,8 +11,8 @@ from jobman_cli.dashboard.search import QUALIFIERS
 from jobman_cli.dashboard.view import render
 from jobman_cli.operations import look
 
-#: Jobs of a state are counted up to this many.
-COUNTED = 10_000
+#: Jobs of a state are counted up to this many: while jobs run, an open page counts them once a second.
+COUNTED = 1_000
 
 
 def page(request: Request) -> Response:

@@ -22,7 +22,7 @@ def page(request: Request) -> Response:
         raise UsageError(f"since: {since[:20]!r} is no time to look back", hint=f"Use {', '.join(WINDOWS)}.")
     type, queue = _name(request, "type"), _name(request, "queue")
     length, width = WINDOWS[since]
-    found = metrics(request.app.state.desk.records, length, type, queue)
+    found = metrics(request.app.state.desk.records, length, type, queue, width)
     parts = found.bins(width)
     return render(
         request,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from jobman_cli.dashboard.charts import WINDOWS, per_minute, runtimes, throughput
 from jobman_cli.dashboard.pages.supervisors import hosts
-from jobman_cli.dashboard.view import render
+from jobman_cli.dashboard.view import COUNTED, render
 from jobman_cli.operations.alerts import alerts
 from jobman_cli.operations.metrics import Measure, metrics, queue_states, states
 from jobman_cli.operations.supervision import overview
@@ -24,10 +24,10 @@ def page(request: Request) -> Response:
     """The overview, of the last hour."""
     records = request.app.state.desk.records
     length, width = WINDOWS["1h"]
-    found = metrics(records, length)
+    found = metrics(records, length, width=width)
     parts = found.bins(width)
     lately = per_minute(parts)[-LATELY:]
-    queues = queue_states(records)
+    queues = queue_states(records, COUNTED)
     waiting = [queue for queue in queues if queue.oldest is not None]
     seen = overview(records)
     troubles = alerts(records)
@@ -37,7 +37,7 @@ def page(request: Request) -> Response:
         all=found.measure(),
         rate=sum(lately) / max(len(lately), 1),
         minutes=LATELY,
-        states=states(records),
+        states=states(records, COUNTED),
         queues=queues,
         longest=max(waiting, key=lambda queue: queue.oldest or 0.0, default=None),
         busiest_type=_busiest(found.types()),

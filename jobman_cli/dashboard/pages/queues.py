@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from jobman_cli.dashboard.actions.queues import PAUSES
 from jobman_cli.dashboard.charts import WINDOWS, per_minute
-from jobman_cli.dashboard.view import render
+from jobman_cli.dashboard.view import COUNTED, render
 from jobman_cli.operations.metrics import QueueState, metrics, queue_states
 from jobman_cli.operations.supervision import paused_queues_until
 
@@ -42,9 +42,9 @@ class Row:
 def page(request: Request) -> Response:
     """Every queue that is known, in the order of their names."""
     records = request.app.state.desk.records
-    now = {state.queue: state for state in queue_states(records)}
+    now = {state.queue: state for state in queue_states(records, COUNTED)}
     paused = paused_queues_until(records)
-    found = metrics(records, WINDOWS["1h"][0])
+    found = metrics(records, WINDOWS["1h"][0], width=POINT)
     rows = [
         Row(
             now.get(name) or QueueState(name, 0, None, name in paused, 0, None, None),

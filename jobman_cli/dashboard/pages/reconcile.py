@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobman_cli.dashboard.view import render
+from jobman_cli.dashboard.view import COUNTED, render
 from jobman_cli.errors import QueueUnavailable
 from jobman_cli.operations.journal import reconciliations
 from jobman_cli.operations.requeue import Sample, sample_unqueued
@@ -24,7 +24,7 @@ class Line:
     """One queue.
 
     Attributes:
-        queued, pending: Rows, each counted up to 100,000.
+        queued, pending: Rows, each counted up to ``COUNTED``.
         held: Ids that the queue holds; None when that is not known, or the table is the line.
     """
 
@@ -40,7 +40,7 @@ def page(request: Request) -> Response:
     sample: Sample | None = None
     away: str | None = None
     held: dict[str, int | None] = {}
-    counted = lines_now(parts)
+    counted = lines_now(parts, COUNTED)
     try:
         sample = sample_unqueued(parts, GLANCE)
         held = {name: parts.engine.size(name) for name in counted}

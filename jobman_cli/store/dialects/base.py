@@ -26,6 +26,8 @@ class Dialect:
     update_returning: ClassVar[bool] = True
     #: INSERT … SELECT … RETURNING; known after the first connection.
     insert_returning: bool = True
+    #: The jobs, as FROM names them where the rows that wait are walked along the line's index.
+    jobs_by_line: ClassVar[str] = "jobmans"
 
     #: Set in a process that looks after others: its connections wait for a lock one second, not for ever.
     impatient: bool = False
@@ -79,6 +81,14 @@ class Dialect:
     def as_json(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
         """JSON text as the type of a JSON column."""
         return text
+
+    def seconds(self, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A time as whole seconds since 1970."""
+        raise NotImplementedError
+
+    def documents(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """An aggregate: the JSON documents of a group, as the text of one JSON list."""
+        raise NotImplementedError
 
     def has_item(self, column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
         """The JSON list in ``column`` holds the text ``item``."""

@@ -14,11 +14,13 @@ from sqlalchemy import (
     Connection,
     Engine,
     Subquery,
+    Text,
     any_,
     bindparam,
     cast,
     column,
     event,
+    extract,
     func,
     literal_column,
     text,
@@ -114,6 +116,14 @@ class PostgreSQL(Dialect):
     def as_json(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
         """A cast."""
         return cast(text, JSONB)
+
+    def seconds(self, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+        """``extract``."""
+        return cast(func.floor(extract("epoch", moment)), BigInteger)
+
+    def documents(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Text, put together."""
+        return "[" + func.string_agg(cast(column, Text), ",") + "]"
 
     def has_item(self, column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
         """JSONB's containment."""

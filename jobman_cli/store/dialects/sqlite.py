@@ -20,8 +20,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Integer,
     Subquery,
+    Text,
     bindparam,
+    cast,
     column,
     event,
     func,
@@ -42,6 +45,8 @@ class SQLite(Dialect):
     """Clock: the host's, through SQL functions of our own; one file has one host."""
 
     name = "sqlite"
+    # Its planner knows no numbers of rows, takes the index by state, and sorts all that wait for one queue.
+    jobs_by_line = "jobmans INDEXED BY ix_jobmans_line"
 
     def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
         """Make the directory and the file, readable by their owner only."""
@@ -77,6 +82,14 @@ class SQLite(Dialect):
         """``PRAGMA data_version``: some microseconds, and no lock."""
         driver: Any = connection.connection.driver_connection
         return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
+    def seconds(self, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+        """``strftime``."""
+        return cast(func.strftime("%s", moment), Integer)
+
+    def documents(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Text, put together."""
+        return "[" + func.group_concat(cast(column, Text)) + "]"
 
     def has_item(self, column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
         """A look through the list."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import Connection, Update, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
@@ -169,6 +170,15 @@ def read_count(row: Any) -> Count:
 def read_histogram(document: Mapping[str, int]) -> Histogram:
     """A histogram from its JSON form."""
     return {int(index): count for index, count in document.items()}
+
+
+def merge_documents(documents: str) -> Histogram:
+    """One histogram from a JSON list of several."""
+    found: dict[str, int] = {}
+    for each in from_json(documents):
+        for index, count in each.items():
+            found[index] = found.get(index, 0) + count
+    return read_histogram(found)
 
 
 def document(histogram: Histogram) -> dict[str, int]:

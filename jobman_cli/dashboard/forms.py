@@ -89,8 +89,7 @@ def read(fields: Sequence[Field], typed: Mapping[str, str]) -> tuple[dict[str, A
             try:
                 attribs[each.name] = json.loads(text, parse_constant=_refuse)
             except (ValueError, RecursionError):
-                what = "no number" if each.kind == "number" else "no JSON"
-                wrong[each.name] = f"This is {what}."
+                wrong[each.name] = "This is no number." if each.kind == "number" else "This is no JSON."
     return attribs, wrong
 
 

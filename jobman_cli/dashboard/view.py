@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from jobman_cli import __version__
+from jobman_cli.dashboard.sayings import translated
 
 HERE = Path(__file__).parent
 #: There when the files that come from npm have been built.
@@ -114,6 +115,12 @@ def language_of(request: Request) -> str:
     return (found or "en").replace("_", "-")
 
 
+def spoken(request: Request, *messages: str) -> str:
+    """What code says in English, in the visitor's language; several with colons between them."""
+    say = _translations(language_of(request)).gettext
+    return ": ".join(translated(each, say) for each in messages)
+
+
 def text(message: str) -> str:
     """A message as one that fits into a cookie."""
     return message if len(message) <= 800 else message[:800] + "…"
@@ -147,6 +154,7 @@ def _environment(language: str) -> Environment:
         "when": lambda moment: when(moment, locale),
         "duration": duration,
         "number": lambda value: "–" if value is None else format_decimal(value, locale=locale),
+        "spoken": partial(translated, say=translations.gettext),
         "counted": partial(counted, locale),
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "pretty": pretty,

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from jobman_cli.dashboard.desk import Desk
 from jobman_cli.dashboard.entrance import form_of, said
-from jobman_cli.dashboard.view import inside, render
+from jobman_cli.dashboard.view import inside, render, spoken
 from jobman_cli.errors import JobmanError, UsageError
 from jobman_cli.operations.redact import redact
 
@@ -100,17 +100,19 @@ async def act(request: Request) -> Response:
     function = ACTIONS.get(name)
     if function is None:
         raise UsageError(f"there is no action {name!r}", hint="Go back, and use the page's own buttons.")
-    done, bad = await run_in_threadpool(_run, request, name, function, form)
-    answer = RedirectResponse(inside(request, done.to or form.get("back", "/")), 303)
-    return said(request, answer, done.message, bad=bad)
+    message, to = await run_in_threadpool(_run, request, name, function, form)
+    answer = RedirectResponse(inside(request, to or form.get("back", "/")), 303)
+    return said(request, answer, spoken(request, *message), bad=len(message) > 1)
 
 
-def _run(request: Request, name: str, function: Action, form: Fields) -> tuple[Done, bool]:
+def _run(request: Request, name: str, function: Action, form: Fields) -> tuple[tuple[str, ...], str | None]:
+    """What is said (of an error what to do, too), and the page to go to."""
     details = {key: value for key, value in form.items() if key not in OWN}
     try:
-        return perform(request, name, details, lambda: function(request.app.state.desk, form)), False
+        done = perform(request, name, details, lambda: function(request.app.state.desk, form))
     except JobmanError as error:
-        return Done(f"{error.message}: {error.hint}"), True
+        return (error.message, error.hint), None
+    return (done.message,), done.to
 
 
 def perform(request: Request, name: str, details: Mapping[str, Any], function: Callable[[], Done]) -> Done:

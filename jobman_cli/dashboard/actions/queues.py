@@ -32,7 +32,10 @@ def pause_queue(desk: Desk, fields: Fields) -> Done:
         known = ", ".join(name for name in PAUSES if name)
         raise UsageError(f"for: {span[:20]!r} is no time to pause", hint=f"Use {known}, or leave it out.")
     pause(desk.records, queue, PAUSES[span])
-    return Done(f"Queue {queue} is paused{f' for {span}' if span else ' until it is continued'}.", 1)
+    return Done(
+        f"Queue {queue} is paused for {span}." if span else f"Queue {queue} is paused until it is continued.",
+        1,
+    )
 
 
 @action("continue-queue")

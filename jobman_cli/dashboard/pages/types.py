@@ -16,7 +16,7 @@ from jobman_cli.dashboard import forms
 from jobman_cli.dashboard.actions import Done, perform
 from jobman_cli.dashboard.answers import NotHere
 from jobman_cli.dashboard.entrance import form_of, said
-from jobman_cli.dashboard.view import render, url
+from jobman_cli.dashboard.view import render, spoken, url
 from jobman_cli.errors import InvalidJobType, InvalidOption, UnknownJobType, UsageError
 from jobman_cli.operations.dispatch import Options, dispatch
 from jobman_cli.operations.objects.registered import type_object
@@ -67,7 +67,9 @@ def _send(request: Request, typed: Mapping[str, str]) -> Response:
         names = [*OPTIONS, *(field.name for field in fields)]
         wrong, rest = forms.faults_by_field(error, names)
         return _show(request, job_type, typed, wrong, rest)
-    return said(request, RedirectResponse(url(request, f"/jobs/{made[0]}"), 303), done.message)
+    return said(
+        request, RedirectResponse(url(request, f"/jobs/{made[0]}"), 303), spoken(request, done.message)
+    )
 
 
 def _options(typed: Mapping[str, str]) -> Options:

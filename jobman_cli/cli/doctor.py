@@ -14,7 +14,7 @@ from jobman_cli.cli.session import jobman_of
 from jobman_cli.errors import EXIT_CONFIG, ConfigurationError
 
 if TYPE_CHECKING:
-    from jobman_cli.operations.doctor import Result
+    from jobman_cli.operations.doctor import Finding, Installation, Result
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
 
@@ -44,7 +44,7 @@ def doctor(
 
 
 def _examine(ctx: typer.Context) -> Iterator[Result]:
-    from jobman_cli.operations.doctor import Installation, Result, examine, examine_plugins
+    from jobman_cli.operations.doctor import Check, Installation, Result, examine, examine_plugins
     from jobman_cli.operations.doctor_queue import CHECKS
 
     try:
@@ -55,8 +55,27 @@ def _examine(ctx: typer.Context) -> Iterator[Result]:
     installation = Installation(
         jobman.settings, lambda: jobman.registry, lambda: jobman.bare_database, lambda: jobman.engine
     )
-    yield from examine(installation, CHECKS)
+    yield from examine(installation, [*CHECKS, Check("dashboard", _dashboard)])
     yield from examine_plugins(installation)
+
+
+def _dashboard(_: Installation) -> Finding:
+    """What the pages take from npm is there."""
+    from jobman_cli.operations.doctor import ok, warn
+
+    try:
+        from jobman_cli.dashboard.view import ASSETS
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "jobman_cli":
+            raise
+        return ok(f"not installed ({error.name} is missing); the extra has it: 'jobman-cli[dashboard]'")
+    if ASSETS.exists():
+        return ok("its pages have their scripts")
+    return warn(
+        f"{ASSETS.parent} has no built assets: pages work, but are not live and their charts are still",
+        "In a checkout: `make frontend` (Node.js 18 or newer); else install a wheel, which has them: "
+        "pip install --force-reinstall 'jobman-cli[dashboard]'.",
+    )
 
 
 def _write(result: Result) -> None:

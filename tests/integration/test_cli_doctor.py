@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from rig import add_jobs, add_worker, change
 from servers import PostgresServer, RedisServer
 from sqlalchemy import text
 
+from jobman_cli.dashboard import view
 from jobman_cli.operations import doctor as doctor_module
 from jobman_cli.store import health
 from jobman_cli.store.database import Database
@@ -48,6 +50,16 @@ def sqlite(app: App, sqlite_template: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{path}")
     yield database
     database.close()
+
+
+@pytest.fixture(autouse=True)
+def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that says the dashboard's assets are built: there, whether somebody has built them or not."""
+    made = tmp_path / "static" / "vendor" / "made-from"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    monkeypatch.setattr(view, "ASSETS", made)
+    return made
 
 
 @pytest.fixture
@@ -105,6 +117,25 @@ def test_plugins_own_checks(app: App, examine: Doctor, monkeypatch: pytest.Monke
     assert worst(found) == {"p: bad": "fail", "p: broken": "fail"}
     assert found["p: bad"]["line"] == "no disk: buy one"
     assert "RuntimeError: no key" in found["p: broken"]["line"]
+
+
+def test_assets_that_are_not_built(
+    app: App, examine: Doctor, assets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert examine()["dashboard"]["verdict"] == "ok"
+    assets.unlink()
+    found = examine()
+    assert worst(found) == {"dashboard": "warn"}, "the pages work without, so it is no failure"
+    assert str(assets.parent) in found["dashboard"]["line"]
+    assert "make frontend" in found["dashboard"]["remedy"]
+    assert "jobman-cli[dashboard]" in found["dashboard"]["remedy"]
+    assert "warn  dashboard: " in app("doctor").out
+    monkeypatch.setitem(sys.modules, "babel", None)
+    for name in [name for name in sys.modules if name.startswith("jobman_cli.dashboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    found = examine()
+    assert worst(found) == {}, "who has no dashboard misses nothing"
+    assert "not installed (babel is missing)" in found["dashboard"]["line"]
 
 
 def test_a_check_that_hangs_is_left_behind(

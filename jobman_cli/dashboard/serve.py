@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 import socket
 import sys
@@ -22,6 +23,8 @@ from jobman_cli.errors import ConfigurationError, JobmanError
 
 #: Seconds that open requests, such as live streams, have at the end.
 GRACE = 5
+#: Added to the process's niceness: where processors are short, jobs come first.
+NICER = 10
 #: Requests at once; more are answered 503.
 MOST = 512
 
@@ -63,6 +66,7 @@ def serve(jobman: Jobman, place: Place, ready: Callable[[str], object], browse: 
     jobman.records.database  # noqa: B018  # a database that cannot be used is said before anybody asks
     app = create_app(jobman, read_only=place.read_only, hosts=[place.host])
     listener = _listen(place)
+    os.nice(NICER)
     address = f"http://{_shown(place.host)}:{listener.getsockname()[1]}{place.prefix}/"
 
     @asynccontextmanager

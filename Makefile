@@ -10,7 +10,7 @@ manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 packages := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo frontend messages test check lint types fmt faults mutants bench bench-full clean
+.PHONY: help venv demo frontend messages test check lint types fmt faults mutants screenshots bench bench-full clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ mutants: $(VENV)/.dev ## Break the product on purpose and see that the tests not
 
 messages: $(VENV)/.dev ## Bring the dashboard's translations in step with its texts
 	$(bin)/python scripts/messages
+
+screenshots: $(VENV)/.dev frontend ## Take the dashboard's pictures for the documents anew (needs Chromium)
+	$(bin)/python scripts/screenshots
 
 bench: $(VENV)/.dev ## Measure Jobman beside other queues, in 10 minutes (BENCH_ARGS="--systems …")
 	@scripts/test-deps

@@ -318,6 +318,17 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_pictures_are_small_and_shown() -> None:
+    shown = {
+        (page.parent / link).resolve()
+        for page in PAGES
+        for link in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", page.read_text())
+    }
+    there = set((ROOT / "docs/images").iterdir())
+    assert there == shown, "`make screenshots` takes those that a page shows"
+    assert [path.name for path in there if path.stat().st_size > 150_000] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_resolve(page) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text())):

@@ -60,7 +60,7 @@ def instrument(watch: Stopwatch) -> None:
         watch.wrap(receiver, "receive", "pop")
         watch.wrap(receiver, "claim", "claim")
     watch.wrap(Turn, "take", "turn")
-    watch.wrap(Turn, "_run_one", "one")
+    watch.wrap(Turn, "_run_hand", "one")
     watch.wrap(Link, "run", "transaction")
     watch.wrap(recorder, "complete", "finish")
     watch.wrap(Meter, "count", "metrics")

@@ -5,7 +5,7 @@ Huey pickles by default; here a message is nineteen digits, so nothing that lies
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from huey.api import Huey, Task
 from huey.exceptions import TaskTimeout
@@ -44,7 +44,32 @@ class IdSerializer:
 
 
 class RunJob(Task):
-    """The one task. The worker gives it a callable; a message from outside carries none."""
+    """The one task. The worker gives it a callable; a message from outside carries none.
+
+    What Huey's own initializer would set for every task is the same for all of these: only what differs is
+    set, because one is made for each attempt.
+    """
+
+    name = "RunJob"
+    kwargs: ClassVar[dict[str, Any]] = {}
+    eta = expires = expires_resolved = chord_config = on_complete = on_error = _deadline = None
+    retries = retry_delay = retry_backoff = 0
+    priority = None
+
+    def __init__(
+        self,
+        args: tuple[Any, ...] | None = None,
+        kwargs: object = None,
+        id: str | None = None,
+        *_others: object,
+        timeout: float | None = None,
+    ) -> None:
+        self.args, self.id, self.timeout = args or (), id or "0", timeout
+
+    @property
+    def revoke_id(self) -> str:
+        """Where Huey would keep that it was revoked."""
+        return f"r:{self.id}"
 
     def execute(self) -> Any:
         """Run the job in the worker's hand."""
@@ -61,6 +86,11 @@ class JobmanHuey(Huey):
     def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:
         """Never: the claim has asked the row."""
         return False
+
+    def _emit(self, signal: str, task: Any, *arguments: Any, **options: Any) -> None:
+        receivers = self._signal.receivers
+        if receivers.get(signal) or receivers["any"]:
+            super()._emit(signal, task, *arguments, **options)
 
     def delete(self, key: Any) -> bool:
         """There is nothing to delete."""

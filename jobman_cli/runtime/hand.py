@@ -91,9 +91,9 @@ class Hand:
         with self._lock:
             return len(self._to_run()) + len(self.running)
 
-    def start(self, claim: Claim, context: Context) -> None:
-        """Say that it runs."""
-        self.running[claim.id] = (claim, context, time.monotonic())
+    def start(self, claim: Claim, context: Context, now: float) -> None:
+        """Say that it runs, since ``now`` (``time.monotonic``)."""
+        self.running[claim.id] = (claim, context, now)
         self._starting = None
 
     def long(self, seconds: float) -> list[Held]:

@@ -79,7 +79,7 @@ def run_inline(
     try:
         with _beating(parts, worker), _alarms(parts, gate):
             attempt = runner.begin(claim)
-            hand.start(claim, attempt.context)
+            hand.start(claim, attempt.context, time.monotonic())
             finish = runner.run(attempt)
             hand.finish(claim, None)
             if finish is not None:

@@ -179,8 +179,9 @@ class JobLoop:
         while (claim := self._hand.take()) is not None:
             attempt = self._runner.begin(claim)
             seat = self._seats[claim.id] = Seat(attempt, self._free.popleft())
-            self._hand.start(claim, attempt.context)
-            deadline = time.monotonic() + claim.timeout if claim.timeout else math.inf
+            now = time.monotonic()
+            self._hand.start(claim, attempt.context, now)
+            deadline = now + claim.timeout if claim.timeout else math.inf
             self._page.start(claim.id, claim.claims, deadline, seat.place)
             context = contextvars.copy_context()
             context.run(_SEAT.set, seat)

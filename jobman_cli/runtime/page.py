@@ -20,6 +20,7 @@ from dataclasses import dataclass
 _HEAD = struct.Struct("=qdB")
 #: A place: sequence, id, claims, deadline, whether it is active.
 _PLACE = struct.Struct("=QqqdB")
+_SEQUENCE = struct.Struct("=Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Page:
         at = _HEAD.size + place * _PLACE.size
         sequence = self._sequences[place] = self._sequences[place] + 2
         _PLACE.pack_into(self._memory, at, sequence | 1, job_id, claims, deadline, 1)
-        struct.pack_into("=Q", self._memory, at, sequence)
+        _SEQUENCE.pack_into(self._memory, at, sequence)
 
     def end(self, place: int = 0) -> None:
         """The function of the job in this place has returned."""

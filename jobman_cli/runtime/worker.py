@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Container
 
+from jobman_cli.core.outcome import COMPLETED
 from jobman_cli.runtime.exchange import Exchange
 from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.meter import Meter
@@ -92,27 +93,32 @@ class Turn:
             self._exchange.release([claim for claim in claims if claim.queue in shut])
             claims = [claim for claim in claims if claim.queue not in shut]
         self._hand.put(claims)
-        ran, began = 0, time.monotonic()
-        while (claim := self._hand.take()) is not None:
-            if claim is alone and ran:
-                self.settle()
-            self._run_one(claim)
-            ran += 1
-            if time.monotonic() - began > 0.05 and self._stopping():
-                break
+        ran = self._run_hand(alone)
         self.count += ran
         return ran
 
-    def _run_one(self, claim: Claim) -> None:
-        attempt = self._runner.begin(claim)
-        self._hand.start(claim, attempt.context)
-        began = time.monotonic()
-        self._page.start(claim.id, claim.claims, began + claim.timeout if claim.timeout else math.inf)
-        finish = None
-        try:
-            finish = self._runner.run(attempt)
-        finally:
-            self._page.end()
-            self._hand.finish(claim, finish)
-        self._pace.learn(claim.type, time.monotonic() - began)
-        note_end(attempt, finish, self._meter)
+    def _run_hand(self, alone: Claim | None) -> int:
+        hand, page, runner, pace = self._hand, self._page, self._runner, self._pace
+        ran, began = 0, time.monotonic()
+        now = began
+        while (claim := hand.take()) is not None:
+            if claim is alone and ran:
+                self.settle()
+                now = time.monotonic()
+            attempt = runner.begin(claim)
+            hand.start(claim, attempt.context, now)
+            page.start(claim.id, claim.claims, now + claim.timeout if claim.timeout else math.inf)
+            finish = None
+            try:
+                finish = runner.run(attempt)
+            finally:
+                page.end()
+                hand.finish(claim, finish)
+            started, now = now, time.monotonic()
+            pace.learn(claim.type, now - started)
+            if finish is None or finish.outcome is not COMPLETED:
+                note_end(attempt, finish, self._meter)
+            ran += 1
+            if now - began > 0.05 and self._stopping():
+                break
+        return ran

@@ -229,8 +229,8 @@ class TestCompany:
         seen: list[set[int]] = []
         start = worker.hand.start
 
-        def spy(claim: Any, context: Any) -> None:
-            start(claim, context)
+        def spy(claim: Any, context: Any, now: float) -> None:
+            start(claim, context, now)
             seen.append(set(worker.hand.running))
 
         worker.hand.start = spy

@@ -61,7 +61,7 @@ def test_what_is_taken_out_unstarted_cannot_start():
 def test_running_is_known_until_it_has_finished():
     hand = Hand()
     claim, context = make(1), Any
-    hand.start(claim, context)
+    hand.start(claim, context, time.monotonic())
     assert hand.running[1][:2] == (claim, context)
     hand.finish(claim, None)
     assert hand.running == {}

@@ -41,6 +41,9 @@ from jobman_cli.store.lifecycle.workers import heartbeat, stop
 
 logger = logging.getLogger("jobman.supervisor")
 
+#: Seconds until a heartbeat that failed is tried again: a database that comes and goes must not be there for
+#: the judges and never for the judged.
+BEAT_AGAIN = 0.2
 #: Workers whose memory one heartbeat tells.
 WEIGHED = 500
 
@@ -73,6 +76,7 @@ class Supervisor(Consumer):
         self.worker_threads: list[tuple[JobWorker, Any]]
         self.scheduler: Any
         self._next_beat = 0.0
+        self._unheard = False
         self._interrupted = False
         super().__init__(
             parts.engine.huey,
@@ -278,9 +282,12 @@ class Supervisor(Consumer):
             with guarded(ANSWER):
                 lost = self._database.run(heartbeat, self._plan.supervisor, self._memory())
         except (JobmanError, Overdue) as error:
-            logger.warning("no heartbeat: %s", error)
-            self._next_beat = time.monotonic() + 1.0
+            if not self._unheard:
+                logger.warning("no heartbeat: %s; tried again until there is one", error)
+            self._unheard = True
+            self._next_beat = time.monotonic() + BEAT_AGAIN
             return
+        self._unheard = False
         self._next_beat = now + self._parts.settings.heartbeat
         self._end_lost_workers(lost)
 

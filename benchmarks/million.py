@@ -86,7 +86,7 @@ def step_requeue(jobman: Jobman) -> int:
 
 
 def step_retry(jobman: Jobman) -> int:
-    return failed.retry_all(jobman.parts, FailedFilter())
+    return failed.retry_all(jobman.parts, FailedFilter()).queued
 
 
 def step_clear(jobman: Jobman) -> int:

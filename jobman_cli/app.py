@@ -125,9 +125,10 @@ class Jobman:
         priority: int | None = None,
         delay: float | timedelta | None = None,
         tags: Sequence[str] | None = None,
+        unique_key: str | None = None,
         session: Any = None,
     ) -> Job:
-        """Write a job's row, then push its id.
+        """Write a job's row, then push its id; of a unique job that is there, write nothing.
 
         Args:
             name: The job type.
@@ -136,11 +137,14 @@ class Jobman:
             priority: -1000 … 1000; higher runs first.
             delay: Seconds (or a timedelta) until it may run.
             tags: Text to find it by.
+            unique_key: While a job with this key is not finished, no other is written; in the place of what
+                the job type's ``unique`` says. 1 to 190 printable characters.
             session: A SQLAlchemy or SQLModel ``Session`` of the same database. The row then joins its
                 transaction, and the push happens after that transaction's commit.
 
         Returns:
-            The row. Redis away leaves it ``pending``: dispatch does not raise for that.
+            The row; the one that is there when an unfinished job bears the unique key. Redis away leaves it
+            ``pending``: dispatch does not raise for that.
 
         Raises:
             UnknownJobType, InvalidAttribs, InvalidOption: nothing was written.
@@ -148,7 +152,8 @@ class Jobman:
         """
         from jobman_cli.operations.dispatch import Options, dispatch
 
-        return dispatch(self.parts, name, attribs, Options(queue, priority, delay, tags), session)
+        options = Options(queue, priority, delay, tags, unique_key)
+        return dispatch(self.parts, name, attribs, options, session)
 
     def dispatch_many(
         self,
@@ -164,7 +169,7 @@ class Jobman:
         """Dispatch one job for each of ``attribs``; any iterable, of any length.
 
         Returns:
-            The rows' ids, in order.
+            The rows' ids, in order; of unique jobs those that are there, so that ids may repeat.
 
         Raises:
             InvalidAttribs: says which one, and how many were dispatched before it.

@@ -92,6 +92,12 @@ class JobNotFound(JobmanError):
     hint = "See `jobman jobs`; the job may have been pruned."
 
 
+class UniqueKeyTaken(JobmanError):
+    """A job that is not finished has this unique key already."""
+
+    hint = "Wait until that job has ended (`jobman wait`), or cancel it."
+
+
 class StoreUnavailable(JobmanError):
     """The database cannot be reached."""
 

@@ -48,6 +48,7 @@ EXECUTED = [
     "docs/how-to/doctor.md",
     "docs/how-to/retry-after-a-fix.md",
     "docs/how-to/requeue.md",
+    "docs/how-to/unique-jobs.md",
     "docs/how-to/prune-by-cron.md",
     "docs/how-to/schedule.md",
     "docs/how-to/async-jobs.md",

@@ -9,6 +9,7 @@ import typer
 
 from jobman_cli.cli import completion, output, rows, talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
+from jobman_cli.cli.uniqueness import tell_there
 from jobman_cli.core.values import read_duration, read_object, read_objects
 from jobman_cli.errors import UsageError
 from jobman_cli.operations.objects.jobs import job_object
@@ -16,6 +17,7 @@ from jobman_cli.operations.objects.registered import type_object, whole_type_obj
 
 if TYPE_CHECKING:
     from jobman_cli.core.jobtype import JobType
+    from jobman_cli.operations.dispatch import Dispatched
 
 
 def dispatch(
@@ -39,29 +41,32 @@ def dispatch(
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TEXT", help="To find it by; may be repeated.")
     ] = None,
+    unique_key: Annotated[
+        str | None,
+        typer.Option("--unique-key", metavar="TEXT", help="Not while a job with this key is not finished."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the row, or the number.")] = False,
 ) -> None:
     """Dispatch a job, or many, with attribs as JSON.
 
-    `-` reads stdin: one JSON object, or JSON lines, an object each, for one job each.
+    `-` reads stdin: one JSON object, or JSON lines, an object each, for one job each. When an unfinished job
+    has the unique key, nothing is dispatched, and that job is shown.
     """
-    options: dict[str, Any] = {
-        "queue": queue,
-        "priority": priority,
-        "delay": read_duration(delay, "--delay"),
-        "tags": tag,
-    }
+    from jobman_cli.operations.dispatch import Options, dispatch_each, dispatch_once
+
+    options = Options(queue, priority, read_duration(delay, "--delay"), tag, unique_key)
     jobman = jobman_of(ctx)
     jobman.registry.find(name)
     if attribs != "-":
-        job = jobman.dispatch(name, read_object(attribs, "attribs"), **options)
+        given = read_object(attribs, "attribs")
     else:
-        first, rest = _split_stdin()
+        given, rest = _split_stdin()
         if rest is not None:
-            ids = jobman.dispatch_many(name, rest, **options)
-            _print_many(ids, as_json)
+            _print_many(dispatch_each(jobman.parts, name, rest, options), as_json)
             return
-        job = jobman.dispatch(name, first, **options)
+    job, written = dispatch_once(jobman.parts, name, given, options)
+    if not written:
+        tell_there(job)
     if as_json:
         output.write_json(job_object(job, jobman.settings))
     else:
@@ -102,13 +107,16 @@ def _split_stdin() -> tuple[dict[str, Any], Any]:
         raise UsageError(f"stdin is not UTF-8: {error.reason}", hint="Convert it to UTF-8 first.") from None
 
 
-def _print_many(ids: Any, as_json: bool) -> None:
+def _print_many(done: Dispatched, as_json: bool) -> None:
+    ids, there = done.ids, len(done.ids) - done.written
     first, last = (ids[0], ids[-1]) if len(ids) else (None, None)
     if as_json:
-        output.write_json({"count": len(ids), "first_id": first, "last_id": last})
+        output.write_json({"count": done.written, "there": there, "first_id": first, "last_id": last})
     else:
-        span = f", ids {first} to {last}" if ids else ""
-        output.write(f"{len(ids)} jobs dispatched{span}")
+        span = f", ids {first} to {last}" if ids and not there else ""
+        output.write(f"{done.written} jobs dispatched{span}")
+    if there:
+        talk.say(f"{there} of {len(ids)} were there already, by their unique keys")
 
 
 def types(
@@ -160,7 +168,11 @@ def _show_type(job_type: JobType, as_json: bool) -> None:
         output.write_json(shown)
         return
     schema, parameters = shown.pop("schema"), shown.pop("parameters")
-    fields = [(key, str(value)) for key, value in shown.items() if value not in (None, [], "")]
+    fields = [
+        (key, str(value))
+        for key, value in shown.items()
+        if value is not False and value not in (None, [], "")
+    ]
     for parameter in parameters:
         default = "required" if parameter["required"] else f"default {json.dumps(parameter['default'])}"
         text = f"{default}; {parameter['help']}" if parameter["help"] else default

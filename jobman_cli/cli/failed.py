@@ -11,12 +11,15 @@ from jobman_cli.cli import options, output, rows, talk
 from jobman_cli.cli.asking import ask, counted, first_ids, names, need_yes, show_dry_run
 from jobman_cli.cli.progress import watched
 from jobman_cli.cli.session import jobman_of
+from jobman_cli.cli.uniqueness import tell_conflicts
 from jobman_cli.errors import EXIT_FAILED, InvalidOption, JobmanError, UsageError
+from jobman_cli.operations.objects.conflicts import conflict_objects
 from jobman_cli.operations.objects.jobs import failed_object
 
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
     from jobman_cli.operations.selection import Found
+    from jobman_cli.store.lifecycle.unique import Conflict
     from jobman_cli.store.queries_failed import FailedFilter
     from jobman_cli.store.tables import FailedJob
 
@@ -102,7 +105,8 @@ def retry(
 ) -> None:
     """Run failed jobs again, with fresh tries.
 
-    Do it after the fix. The exit code is 1 when nothing matched. To run jobs again that are completed or
+    Do it after the fix. One whose unique key another job has is left alone and named. The exit code is 1 when
+    none was queued. To run jobs again that are completed or
     cancelled, or were forgotten, see `requeue`; to drop failed jobs without running them, see `forget` and
     `flush`.
     """
@@ -120,7 +124,8 @@ def retry(
     if not everything:
         found, missing = operation.named(jobman.records, ids)
         if not dry_run:
-            _finish(_retry(jobman, found), found, missing, "queued", as_json)
+            done = operation.retry(jobman.lines, found) if found else operation.Retried()
+            _finish(done.queued, found, missing, "queued", as_json, done.conflicts)
             return
         _tell_missing(missing)
         show_dry_run(_as_found(found), _ONE, _MANY, as_json)
@@ -130,9 +135,11 @@ def retry(
         show_dry_run(look_failed(jobman.records, wanted), _ONE, _MANY, as_json)
         return
     with watched("retrying", lambda: look_failed(jobman.records, wanted).number) as progress:
-        number = operation.retry_all(jobman.lines, wanted, progress)
-    _say_done(number, "queued", as_json)
-    if not number:
+        done = operation.retry_all(jobman.lines, wanted, progress)
+    _say_done(done.queued, "queued", as_json, done.conflicts)
+    if not done.queued and done.conflicts:
+        raise typer.Exit(EXIT_FAILED)
+    if not done.queued:
         raise NoSuchFailedJob("no failed job matches", hint="See `jobman failed`.")
 
 
@@ -231,20 +238,23 @@ def _as_found(found: Sequence[FailedJob]) -> Found:
     return Found(len(found), [int(row.id or 0) for row in found[:FIRST]])
 
 
-def _retry(jobman: Jobman, found: Sequence[FailedJob]) -> int:
-    from jobman_cli.operations import failed as operation
-
-    return operation.retry(jobman.lines, found) if found else 0
-
-
-def _finish(number: int, found: Sequence[Any], missing: Sequence[str], done: str, as_json: bool) -> None:
+def _finish(
+    number: int,
+    found: Sequence[Any],
+    missing: Sequence[str],
+    done: str,
+    as_json: bool,
+    conflicts: Sequence[Conflict] | None = None,
+) -> None:
     """Say what was done to named ones; exit with 1 when that is nothing."""
+    elsewhere = len(found) - number - len(conflicts or ())
     if as_json:
-        output.write_json({done: number, "missing": len(missing), "elsewhere": len(found) - number})
+        _write_counts({done: number, "missing": len(missing), "elsewhere": elsewhere}, conflicts)
     elif number:
         output.write(f"{counted(number, _ONE, _MANY)} {done}")
-    if len(found) > number:
-        talk.say(f"{counted(len(found) - number, _ONE, _MANY)} were taken by somebody else at the same time")
+    if elsewhere:
+        talk.say(f"{counted(elsewhere, _ONE, _MANY)} were taken by somebody else at the same time")
+    tell_conflicts(conflicts or ())
     if number:
         _tell_missing(missing)
         return
@@ -258,8 +268,14 @@ def _tell_missing(missing: Sequence[str]) -> None:
         talk.warn(f"there is no failed job {names(missing)}")
 
 
-def _say_done(number: int, done: str, as_json: bool) -> None:
+def _say_done(number: int, done: str, as_json: bool, conflicts: Sequence[Conflict] | None = None) -> None:
     if as_json:
-        output.write_json({done: number, "missing": 0, "elsewhere": 0})
+        _write_counts({done: number, "missing": 0, "elsewhere": 0}, conflicts)
     else:
         output.write(f"{counted(number, _ONE, _MANY)} {done}")
+    tell_conflicts(conflicts or ())
+
+
+def _write_counts(counts: dict[str, int], conflicts: Sequence[Conflict] | None) -> None:
+    more = {} if conflicts is None else {"conflicts": conflict_objects(conflicts)}
+    output.write_json({**counts, **more})

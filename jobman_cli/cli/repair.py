@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +13,18 @@ from jobman_cli.cli import completion, options, output, talk
 from jobman_cli.cli.asking import ask, counted, first_ids, names, need_yes, show_dry_run
 from jobman_cli.cli.progress import watched
 from jobman_cli.cli.session import jobman_of
+from jobman_cli.cli.uniqueness import tell_conflicts
 from jobman_cli.core.states import FINAL, Status
 from jobman_cli.core.values import read_queues
 from jobman_cli.errors import EXIT_FAILED, InvalidOption, JobNotFound, UsageError
 from jobman_cli.operations.objects import iso
+from jobman_cli.operations.objects.conflicts import conflict_objects
 
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
     from jobman_cli.operations.prune import Old
     from jobman_cli.operations.selection import Found
+    from jobman_cli.store.lifecycle.unique import Conflict
 
 _ONE, _MANY = "job", "jobs"
 
@@ -71,7 +75,8 @@ def requeue(
     """Push what is not in its queue, or run finished jobs again.
 
     --unqueued changes nothing that is in order, so it may run beside workers and from cron. Finished jobs are
-    named by id, or by --status with --type and --queue. For failed jobs after a fix, see `retry`.
+    named by id, or by --status with --type and --queue. One whose unique key another job has is left alone,
+    and named; the exit code is 1 when no job was queued. For failed jobs after a fix, see `retry`.
     """
     filters = status is not None or type is not None or queue is not None
     if [bool(ids), unqueued, filters].count(True) != 1:
@@ -130,17 +135,18 @@ def _requeue_ids(jobman: Jobman, wanted: list[int], dry_run: bool, as_json: bool
         finished = [each for each, state in sorted(states(jobman.records, wanted).items()) if state in FINAL]
         show_dry_run(Found(len(finished), finished[:FIRST]), _ONE, _MANY, as_json)
         return
-    queued = operation(jobman.lines, wanted)
-    rest = sorted(set(wanted) - set(queued))
+    done = operation(jobman.lines, wanted)
+    rest = sorted(set(wanted) - set(done.ids) - {each.id for each in done.conflicts})
     found = states(jobman.records, rest) if rest else {}
     missing = [each for each in rest if each not in found]
     if as_json:
-        output.write_json({"queued": len(queued), "unfinished": len(found), "missing": len(missing)})
-    elif queued:
-        output.write(f"{counted(len(queued), _ONE, _MANY)} queued")
+        _write_requeued(len(done.ids), len(found), len(missing), done.conflicts)
+    elif done.ids:
+        output.write(f"{counted(len(done.ids), _ONE, _MANY)} queued")
     for each, state in sorted(found.items()):
         talk.say(f"job {each} is {state}: left alone")
-    _end(bool(queued), missing)
+    tell_conflicts(done.conflicts)
+    _end(bool(done.ids), missing)
 
 
 def _requeue_matching(jobman: Jobman, fields: dict[str, Any], dry_run: bool, as_json: bool) -> None:
@@ -153,11 +159,19 @@ def _requeue_matching(jobman: Jobman, fields: dict[str, Any], dry_run: bool, as_
         show_dry_run(look_jobs(jobman.records, wanted), _ONE, _MANY, as_json)
         return
     with watched("queueing", lambda: look_jobs(jobman.records, wanted).number) as progress:
-        number = requeue_matching(jobman.lines, wanted, progress)
+        number, conflicts = requeue_matching(jobman.lines, wanted, progress)
     if as_json:
-        output.write_json({"queued": number, "unfinished": 0, "missing": 0})
+        _write_requeued(number, 0, 0, conflicts)
     else:
         output.write(f"{counted(number, _ONE, _MANY)} queued")
+    tell_conflicts(conflicts)
+    if conflicts and not number:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _write_requeued(queued: int, unfinished: int, missing: int, conflicts: Sequence[Conflict]) -> None:
+    counts = {"queued": queued, "unfinished": unfinished, "missing": missing}
+    output.write_json({**counts, "conflicts": conflict_objects(conflicts)})
 
 
 def clear(

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from jobman_cli.cli import output, rows, talk
 from jobman_cli.cli.session import jobman_of, tell_about_plugins
 from jobman_cli.cli.signature import AttribOption, attrib_options, description, read_attribs
+from jobman_cli.cli.uniqueness import tell_there
 from jobman_cli.core.values import read_duration
 from jobman_cli.errors import EXIT_FAILED, InvalidJobType, UsageError
 from jobman_cli.operations.objects.jobs import job_object
@@ -89,6 +90,10 @@ def _own(
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TEXT", help="To find it by; may be repeated.")
     ] = None,
+    unique_key: Annotated[
+        str | None,
+        typer.Option("--unique-key", metavar="TEXT", help="Not while a job with this key is not finished."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the row as a JSON object.")] = False,
 ) -> None:
     """The options that every type's command has; only the signature is used."""
@@ -132,7 +137,7 @@ def _callback(job_type: JobType, options: list[AttribOption]) -> Callable[..., N
             )
         attribs = read_attribs(options, given)
         delay = read_duration(given["delay"], "--delay")
-        chosen = Options(given["queue"], given["priority"], delay, given["tag"])
+        chosen = Options(given["queue"], given["priority"], delay, given["tag"], given["unique_key"])
         jobman = jobman_of(ctx)
         if given["sync"]:
             _run_here(jobman, job_type, attribs, chosen, given["as_json"])
@@ -157,15 +162,11 @@ def _send(
     jobman: Jobman, job_type: JobType, attribs: dict[str, Any], options: Options, as_json: bool, *, wait: bool
 ) -> None:
     from jobman_cli.cli.following import Follower, is_served
+    from jobman_cli.operations.dispatch import dispatch_once
 
-    job = jobman.dispatch(
-        job_type.name,
-        attribs,
-        queue=options.queue,
-        priority=options.priority,
-        delay=options.delay,
-        tags=options.tags,
-    )
+    job, written = dispatch_once(jobman.parts, job_type.name, attribs, options)
+    if not written:
+        tell_there(job)
     if not wait or job.status == "pending":
         if job.status == "pending":
             talk.hint("Nothing to do: it is pushed when the queue's server is back.")
@@ -176,7 +177,7 @@ def _send(
         talk.hint(f"Start one: {start_worker(job.queue)}")
         _show(jobman, job, as_json)
         return
-    talk.say(f"job {job.id} dispatched; Ctrl-C stops watching it, not the job")
+    talk.say(f"job {job.id}{' dispatched' if written else ''}; Ctrl-C stops watching it, not the job")
     follower = Follower(jobman)
     job = follower.follow(int(job.id or 0))
     if follower.deserted:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -43,6 +45,8 @@ class JobOptions:
         backoff: Seconds to wait after the first, second, … failed attempt; see ``backoff_delay``.
         priority: From -1000 to 1000; the greater goes first.
         tags: Tags given to each job.
+        unique: True when a job with the attribs of one that is not finished is not dispatched again; a tuple
+            of parameters when these attribs alone decide.
         description: One line for lists; the docstring's first.
     """
 
@@ -52,6 +56,7 @@ class JobOptions:
     backoff: tuple[float, ...] = ()
     priority: int = 0
     tags: tuple[str, ...] = ()
+    unique: bool | tuple[str, ...] = False
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -69,12 +74,16 @@ class JobOptions:
             )
         if not isinstance(self.tags, (list, tuple)) or not all(map(_is_tag, self.tags)):
             raise _bad_option("tags", self.tags, "a list of strings that are not empty")
+        if not isinstance(self.unique, bool) and not _is_names(self.unique):
+            raise _bad_option("unique", self.unique, "True, or a list of the function's parameters")
         if not isinstance(self.description, str):
             raise _bad_option("description", self.description, "a string")
         # A frozen dataclass is set this way; lists come from decorators and from YAML.
         object.__setattr__(self, "timeout", None if self.timeout is None else float(self.timeout))
         object.__setattr__(self, "backoff", tuple(map(float, self.backoff)))
         object.__setattr__(self, "tags", tuple(self.tags))
+        if not isinstance(self.unique, bool):
+            object.__setattr__(self, "unique", tuple(self.unique))
 
 
 OPTION_NAMES = tuple(field.name for field in fields(JobOptions))
@@ -120,6 +129,7 @@ class JobType:
         self.is_async = any(map(inspect.iscoroutinefunction, (func, inspect.unwrap(func))))
         self.origin = f"{func.__module__}:{func.__qualname__}"
         self.parameters: tuple[Parameter, ...] = parameters
+        _check_unique(name, options.unique, parameters)
         self._model: AttribsModel | None = None
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -164,6 +174,24 @@ class JobType:
             return {}
         return (self._model or self._build()).arguments(attribs)
 
+    def unique_key(self, stored: str) -> str | None:
+        """The unique key of a job of this type; None when its jobs are not unique.
+
+        Args:
+            stored: The validated attribs as JSON text.
+
+        Returns:
+            The type's name and a digest, at most 165 characters: attribs may hold what nobody is to see.
+        """
+        unique = self.options.unique
+        if unique is False:
+            return None
+        attribs = json.loads(stored)
+        if unique is not True:
+            attribs = {name: attribs[name] for name in unique}
+        text = json.dumps(attribs, sort_keys=True, separators=(",", ":"))
+        return f"{self.name}:{hashlib.sha256(text.encode()).hexdigest()}"
+
     def json_schema(self) -> dict[str, Any]:
         """The JSON Schema of the attribs.
 
@@ -198,6 +226,7 @@ class JobType:
                 )
         other = copy.copy(self)
         other.options = _name_in_error(self.name, replace, self.options, **overrides)
+        _check_unique(self.name, other.options.unique, self.parameters)
         return other
 
     def _build(self) -> AttribsModel:
@@ -222,6 +251,7 @@ def job(
     backoff: Sequence[float] = ...,
     priority: int = ...,
     tags: Sequence[str] = ...,
+    unique: bool | Sequence[str] = ...,
 ) -> Callable[[Callable[..., Any]], JobType]: ...
 
 
@@ -234,6 +264,7 @@ def job(
     backoff: Sequence[float] = (),
     priority: int = 0,
     tags: Sequence[str] = (),
+    unique: bool | Sequence[str] = False,
 ) -> JobType | Callable[[Callable[..., Any]], JobType]:
     """Make a function a job type: ``@job("hello", tries=3)``, or bare, ``@job``, named as the function.
 
@@ -245,6 +276,8 @@ def job(
         backoff: Seconds to wait after the first, second, … failed attempt; the last one repeats.
         priority: From -1000 to 1000; the greater goes first.
         tags: Tags given to each job.
+        unique: True to dispatch no second job with the same attribs while one is not finished; or the names
+            of the attribs that decide.
 
     Returns:
         The job type, in the function's place. It is still callable like the function.
@@ -266,6 +299,7 @@ def job(
             backoff=backoff,
             priority=priority,
             tags=tags,
+            unique=unique,
         )
         return JobType(own_name, func, options)
 
@@ -279,6 +313,17 @@ def _name_in_error(name: str, make: Callable[..., JobOptions], *args: Any, **opt
         raise InvalidJobType(f"job type {name!r}: {error.message}", hint=error.hint) from None
 
 
+def _check_unique(name: str, unique: bool | tuple[str, ...], parameters: Sequence[Parameter]) -> None:
+    names = [parameter.name for parameter in parameters]
+    for each in () if isinstance(unique, bool) else unique:
+        if each not in names:
+            raise InvalidJobType(
+                f"job type {name!r}: unique names {each!r}, which is no parameter of the function"
+                f"{did_you_mean(each, names)}",
+                hint="Name parameters other than ctx, or give unique=True for all of them.",
+            )
+
+
 def _bad_option(option: str, value: object, expected: str) -> InvalidJobType:
     return InvalidJobType(f"{option}={value!r} is out of bounds", hint=f"Give {expected}.")
 
@@ -289,6 +334,10 @@ def _is_integer(value: object) -> bool:
 
 def _is_seconds(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(each, str) for each in value)
 
 
 def _is_tag(value: object) -> bool:

@@ -29,7 +29,8 @@ from jobman_cli.errors import (
 from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import compact_json
-from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_job, insert_jobs
+from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.lifecycle.insert import InLine, NewJob, Placed, insert_job, insert_jobs, insert_unique
 from jobman_cli.store.lifecycle.line import mark_pending
 from jobman_cli.store.session import after_commit, connection_of
 from jobman_cli.store.tables import Job
@@ -45,7 +46,7 @@ BATCH_SIZE = 2**21
 MAX_DELAY = 366 * 86400.0
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_MAX_TAGS, _MAX_TAG = 20, 100
+_MAX_TAGS, _MAX_TAG, _MAX_KEY = 20, 100, 190
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,27 @@ class Options:
     Attributes:
         priority: -1000 … 1000, higher runs first.
         delay: Seconds until the job may run.
+        unique_key: While a job with this key is not finished, no other is written.
     """
 
     queue: str | None = None
     priority: int | None = None
     delay: float | timedelta | None = None
     tags: Sequence[str] | None = None
+    unique_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What came of ``dispatch_many``.
+
+    Attributes:
+        ids: Of the jobs, in the order of their attribs.
+        written: How many of them are new; the others were there, by their unique keys.
+    """
+
+    ids: Sequence[int]
+    written: int
 
 
 def dispatch(
@@ -70,7 +86,7 @@ def dispatch(
     options: Options = Options(),
     session: Any = None,
 ) -> Job:
-    """Write a job's row and push its id.
+    """Write a job's row and push its id, unless an unfinished job bears its unique key.
 
     Args:
         name: The job type.
@@ -79,25 +95,41 @@ def dispatch(
             transaction, and the push happens after that transaction's commit.
 
     Returns:
-        The row.
+        The row; of a unique job the one that is there.
 
     Raises:
         UnknownJobType, InvalidAttribs, InvalidOption: nothing was written.
         StoreUnavailable: the database is away; the row may or may not be there.
     """
+    return dispatch_once(parts, name, attribs, options, session)[0]
+
+
+def dispatch_once(
+    parts: Parts,
+    name: str,
+    attribs: Mapping[str, Any] | None = None,
+    options: Options = Options(),
+    session: Any = None,
+) -> tuple[Job, bool]:
+    """As ``dispatch``.
+
+    Returns:
+        The row, and whether it was written now: False when it was there, by its unique key.
+    """
     job_type = parts.registry.find(name)
     new = new_job(job_type, options)
     text = encode(parts.settings, job_type, attribs or {})
+    key = key_of(job_type, text, options)
     if session is not None:
         connection = connection_of(session, parts.database)
-        job, place = insert_job(connection, parts.database.dialect, new, text)
-        if new.delay is None:
+        job, place = insert_job(connection, parts.database.dialect, new, text, key)
+        if place is not None and new.delay is None:
             after_commit(session, [place], push, parts)
-        return job
-    job, place = parts.database.run(insert_job, new, text)
-    if new.delay is None and not push(parts, [place]):
+        return job, place is not None
+    job, place = parts.database.run(insert_job, new, text, key)
+    if place is not None and new.delay is None and not push(parts, [place]):
         job.status = Status.PENDING.value
-    return job
+    return job, place is not None
 
 
 def dispatch_many(
@@ -113,32 +145,59 @@ def dispatch_many(
     with the number of jobs, but for eight bytes an id.
 
     Returns:
-        The rows' ids, in the order of ``attribs``.
+        The rows' ids, in the order of ``attribs``; of unique jobs those that are there.
 
     Raises:
         InvalidAttribs: the message says which one, and how many were dispatched before it.
         UnknownJobType, InvalidOption, StoreUnavailable: as ``dispatch``.
     """
+    return dispatch_each(parts, name, attribs, options, session).ids
+
+
+def dispatch_each(
+    parts: Parts,
+    name: str,
+    attribs: Iterable[Mapping[str, Any]],
+    options: Options = Options(),
+    session: Any = None,
+) -> Dispatched:
+    """As ``dispatch_many``; it also says how many are new."""
     job_type = parts.registry.find(name)
     new = new_job(job_type, options)
     if isinstance(attribs, Mapping):
         raise UsageError(
             "dispatch_many takes a list of attribs, not one", hint="Use dispatch for a single job."
         )
-    ids = array("q")
+    if options.unique_key is not None:
+        raise UsageError(
+            "unique_key names one job, not many",
+            hint="Give the job type unique=[…], with the attribs that tell its jobs apart.",
+        )
+    ids, written = array("q"), 0
     each = iter(attribs)
     while texts := _encode_batch(parts, job_type, islice(each, BATCH), len(ids)):
         if session is not None:
             connection = connection_of(session, parts.database)
-            rows = insert_jobs(connection, parts.database.dialect, new, texts)
-            if new.delay is None:
-                after_commit(session, rows, push, parts)
+            placed = _insert_batch(connection, parts.database.dialect, new, job_type, texts)
+            if placed.written and new.delay is None:
+                after_commit(session, placed.written, push, parts)
         else:
-            rows = parts.database.run(insert_jobs, new, texts)
-            if new.delay is None:
-                push(parts, rows)
-        ids.extend(row.id for row in rows)
-    return ids
+            placed = parts.database.run(_insert_batch, new, job_type, texts)
+            if placed.written and new.delay is None:
+                push(parts, placed.written)
+        ids.extend(placed.ids)
+        written += len(placed.written)
+    return Dispatched(ids, written)
+
+
+def _insert_batch(
+    connection: Any, dialect: Dialect, new: NewJob, job_type: JobType, texts: list[str]
+) -> Placed:
+    if job_type.options.unique is False:
+        rows = insert_jobs(connection, dialect, new, texts)
+        return Placed([row.id for row in rows], rows)
+    keys = [str(job_type.unique_key(text)) for text in texts]
+    return insert_unique(connection, dialect, new, texts, keys)
 
 
 def push(parts: Parts | Lines, rows: Sequence[InLine]) -> bool:
@@ -194,6 +253,31 @@ def new_job(job_type: JobType, options: Options) -> NewJob:
         tags=_checked_tags(tags),
         delay=_seconds(options.delay),
     )
+
+
+def key_of(job_type: JobType, text: str, options: Options = Options()) -> str | None:
+    """The unique key of one job: the dispatch's, or what the job type makes of the attribs.
+
+    Args:
+        text: The attribs as ``encode`` returns them.
+
+    Raises:
+        InvalidOption: when it is no key.
+    """
+    key = options.unique_key
+    if key is None:
+        return job_type.unique_key(text)
+    if (
+        not isinstance(key, str)
+        or not 0 < len(key) <= _MAX_KEY
+        or not key.isprintable()
+        or key != key.strip()
+    ):
+        raise InvalidOption(
+            f"unique_key: {key!r} is no key",
+            hint=f"Use printable text of 1 to {_MAX_KEY} characters, with no blank at its ends.",
+        )
+    return key
 
 
 def encode(settings: Settings, job_type: JobType, attribs: Mapping[str, Any]) -> str:

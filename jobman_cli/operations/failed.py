@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from jobman_cli.errors import InvalidOption
@@ -15,6 +15,7 @@ from jobman_cli.operations.progress import Progress, ignore
 from jobman_cli.operations.selection import BATCH, Stride, batches, each_failed
 from jobman_cli.store.lifecycle.prune import forget_failed
 from jobman_cli.store.lifecycle.requeue import retry_failed
+from jobman_cli.store.lifecycle.unique import Conflict
 from jobman_cli.store.queries import database_now
 from jobman_cli.store.queries_failed import FailedFilter, find_failed, list_failed
 from jobman_cli.store.tables import FailedJob
@@ -61,34 +62,43 @@ def failed_key(name: str) -> int | str | None:
     return name.lower() if _UUID.fullmatch(name.lower()) else None
 
 
-def retry(parts: Parts | Lines, rows: Sequence[FailedJob]) -> int:
-    """Run failed jobs again; the ``failed_jobs`` rows go in the transaction that queues the jobs.
+@dataclass(slots=True)
+class Retried:
+    """What runs again, and what does not.
 
-    Returns:
-        How many jobs were queued. Rows that another retry took at the same time are not among them.
+    Attributes:
+        queued: How many jobs were queued. Those that another retry took at the same time do not count.
+        conflicts: Failed jobs that stay as they are: an unfinished one bears their unique key.
     """
-    return sum(_retry(parts, ids) for ids in batches([int(row.id or 0) for row in rows]))
+
+    queued: int = 0
+    conflicts: list[Conflict] = field(default_factory=list)
 
 
-def retry_all(parts: Parts | Lines, wanted: FailedFilter, progress: Progress = ignore) -> int:
-    """Run all failed jobs that match again. Those that fail anew meanwhile are left for the next time.
+def retry(parts: Parts | Lines, rows: Sequence[FailedJob]) -> Retried:
+    """Run failed jobs again; the ``failed_jobs`` rows go in the transaction that queues the jobs."""
+    done = Retried()
+    for ids in batches([int(row.id or 0) for row in rows]):
+        _retry(parts, ids, done)
+    return done
 
-    Returns:
-        How many jobs were queued.
-    """
-    queued, stride = 0, Stride(size=200, most=BATCH, aim=0.04)
+
+def retry_all(parts: Parts | Lines, wanted: FailedFilter, progress: Progress = ignore) -> Retried:
+    """Run all failed jobs that match again. Those that fail anew meanwhile are left for the next time."""
+    done, stride = Retried(), Stride(size=200, most=BATCH, aim=0.04)
     for ids in each_failed(parts, wanted):
         for some in stride.batches(ids):
-            queued += _retry(parts, some)
+            _retry(parts, some, done)
             progress(len(some))
-    return queued
+    return done
 
 
-def _retry(parts: Parts | Lines, ids: list[int]) -> int:
-    moved, _ = parts.database.run(retry_failed, ids)
-    if moved:
-        push(parts, moved)
-    return len(moved)
+def _retry(parts: Parts | Lines, ids: list[int], done: Retried) -> None:
+    again = parts.database.run(retry_failed, ids)
+    if again.rows:
+        push(parts, again.rows)
+    done.queued += len(again.rows)
+    done.conflicts += again.conflicts
 
 
 def forget(parts: Parts | Lines | Records, rows: Sequence[FailedJob]) -> int:

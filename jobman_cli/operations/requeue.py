@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.journal import note_reconciliation
@@ -16,7 +16,21 @@ from jobman_cli.operations.selection import BATCH, FIRST, Found, batches, each_j
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.line import pending_jobs, queued_jobs
 from jobman_cli.store.lifecycle.requeue import requeue_jobs
+from jobman_cli.store.lifecycle.unique import Conflict
 from jobman_cli.store.queries import JobFilter, highest_job
+
+
+@dataclass(slots=True)
+class Requeued:
+    """What runs again, and what does not.
+
+    Attributes:
+        ids: Jobs that were queued, ascending.
+        conflicts: Finished jobs that stay as they are: an unfinished one bears their unique key.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +137,31 @@ def _queued(parts: Parts | Lines) -> Iterator[list[InLine]]:
         after = rows[-1].id
 
 
-def requeue(parts: Parts | Lines, ids: Sequence[int]) -> list[int]:
-    """Run finished jobs again, with fresh tries.
-
-    Returns:
-        The ids that were queued, ascending; unfinished and unknown ones are not among them.
-    """
-    queued: list[int] = []
+def requeue(parts: Parts | Lines, ids: Sequence[int]) -> Requeued:
+    """Run finished jobs again, with fresh tries; unfinished and unknown ones are left alone."""
+    done = Requeued()
     for some in batches(sorted(set(ids))):
-        rows = parts.database.run(requeue_jobs, some)
-        if rows:
-            push(parts, rows)
-        queued += [row.id for row in rows]
-    return queued
+        again = parts.database.run(requeue_jobs, some)
+        if again.rows:
+            push(parts, again.rows)
+        done.ids += [row.id for row in again.rows]
+        done.conflicts += again.conflicts
+    return done
 
 
-def requeue_matching(parts: Parts | Lines, wanted: JobFilter, progress: Progress = ignore) -> int:
+def requeue_matching(
+    parts: Parts | Lines, wanted: JobFilter, progress: Progress = ignore
+) -> tuple[int, list[Conflict]]:
     """Run all finished jobs that match again.
 
     Returns:
-        How many were queued.
+        How many were queued, and those that were not, because an unfinished job bears their unique key.
     """
     queued = 0
+    conflicts: list[Conflict] = []
     for ids in each_job(parts, wanted):
-        queued += len(requeue(parts, ids))
+        done = requeue(parts, ids)
+        queued += len(done.ids)
+        conflicts += done.conflicts
         progress(len(ids))
-    return queued
+    return queued, conflicts

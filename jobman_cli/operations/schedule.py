@@ -25,11 +25,11 @@ from jobman_cli.core.suggestion import did_you_mean
 from jobman_cli.errors import ConfigurationError, JobmanError, UsageError
 from jobman_cli.hooks.registry import Registry
 from jobman_cli.operations.chores import check_chore
-from jobman_cli.operations.dispatch import Options, encode, new_job, push
+from jobman_cli.operations.dispatch import Options, encode, key_of, new_job, push
 from jobman_cli.operations.parts import Parts, Records
 from jobman_cli.settings import Settings
 from jobman_cli.store.dialects import Dialect
-from jobman_cli.store.lifecycle.insert import InLine, NewJob, insert_job
+from jobman_cli.store.lifecycle.insert import InLine, Ready, insert_job
 from jobman_cli.store.lifecycle.schedules import (
     FireOutcome,
     Mark,
@@ -144,11 +144,11 @@ def find_entry(settings: Settings, name: str) -> Entry:
     return entries[name]
 
 
-def check_entry(settings: Settings, registry: Registry, entry: Entry) -> tuple[NewJob, str] | None:
+def check_entry(settings: Settings, registry: Registry, entry: Entry) -> Ready | None:
     """Make sure that an entry can be fired.
 
     Returns:
-        What its job's row will say, and its attribs as JSON; None for an operation.
+        What its job's row will say, its attribs as JSON, its unique key; None for an operation.
 
     Raises:
         JobmanError: when the job type or operation is not there, or does not take what it is given.
@@ -159,7 +159,8 @@ def check_entry(settings: Settings, registry: Registry, entry: Entry) -> tuple[N
     job_type = registry.find(entry.job)
     tags = [*job_type.options.tags, f"schedule:{entry.name}"]
     new = new_job(job_type, Options(entry.queue, entry.priority, tags=tags))
-    return new, encode(settings, job_type, entry.attribs)
+    text = encode(settings, job_type, entry.attribs)
+    return new, text, key_of(job_type, text)
 
 
 def faults(settings: Settings, registry: Registry) -> dict[str, str]:
@@ -191,9 +192,7 @@ def adopt(parts: Parts | Records, entries: Mapping[str, Entry]) -> dict[str, Mar
     return parts.database.run(adopt_entries, {name: entry.clock for name, entry in entries.items()})
 
 
-def fire_due(
-    parts: Parts, entry: Entry, new: tuple[NewJob, str] | None, clock: Clock = database_now
-) -> Settled | None:
+def fire_due(parts: Parts, entry: Entry, new: Ready | None, clock: Clock = database_now) -> Settled | None:
     """Fire what is due of one entry.
 
     Args:
@@ -219,8 +218,9 @@ def fire_job_now(parts: Parts, entry: Entry) -> Job:
     """
     new = check_entry(parts.settings, parts.registry, entry)
     assert new is not None  # noqa: S101 - an operation is run by `perform`
-    job, place = parts.database.run(_fire_job_now, entry, new)
-    push(parts, [place])
+    job, rows = parts.database.run(_fire_job_now, entry, new)
+    if rows:
+        push(parts, rows)
     return job
 
 
@@ -277,7 +277,7 @@ def _entry(given: Mapping[str, Any]) -> Entry:
 
 
 def _fire_due(
-    connection: Any, dialect: Dialect, entry: Entry, new: tuple[NewJob, str] | None, clock: Clock
+    connection: Any, dialect: Dialect, entry: Entry, new: Ready | None, clock: Clock
 ) -> tuple[Settled | None, list[InLine]]:
     mark = lock_entry(connection, dialect, entry.name)
     if mark is None:
@@ -321,9 +321,7 @@ def _chosen(entry: Entry, due: Sequence[datetime], now: datetime) -> Sequence[da
     return due[:1]
 
 
-def _fire(
-    connection: Any, dialect: Dialect, entry: Entry, new: tuple[NewJob, str] | None, time: datetime
-) -> list[InLine]:
+def _fire(connection: Any, dialect: Dialect, entry: Entry, new: Ready | None, time: datetime) -> list[InLine]:
     if new is None:
         if is_open(connection, dialect, entry.name):
             said = "the time before it has not ended"
@@ -335,15 +333,13 @@ def _fire(
         return []
     job, place = insert_job(connection, dialect, *new)
     name_job(connection, dialect, entry.name, time, int(job.id or 0))
-    return [place]
+    return [place] if place else []
 
 
-def _fire_job_now(
-    connection: Any, dialect: Dialect, entry: Entry, new: tuple[NewJob, str]
-) -> tuple[Job, InLine]:
+def _fire_job_now(connection: Any, dialect: Dialect, entry: Entry, new: Ready) -> tuple[Job, list[InLine]]:
     time = database_now(connection, dialect)
     while not record_fire(connection, dialect, entry.name, time, FireOutcome.DISPATCHED):
         time += timedelta(microseconds=1)  # a time of its own, or another run's
     job, place = insert_job(connection, dialect, *new)
     name_job(connection, dialect, entry.name, time, int(job.id or 0))
-    return job, place
+    return job, [place] if place else []

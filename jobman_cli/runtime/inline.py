@@ -18,8 +18,8 @@ from jobman_cli.core.jobtype import JobType
 from jobman_cli.core.outcome import COMPLETED
 from jobman_cli.core.states import FINAL
 from jobman_cli.engine.instance import RunJob
-from jobman_cli.errors import JobmanError, WorkerLost
-from jobman_cli.operations.dispatch import Options, encode, new_job
+from jobman_cli.errors import JobmanError, UniqueKeyTaken, WorkerLost
+from jobman_cli.operations.dispatch import Options, encode, key_of, new_job
 from jobman_cli.operations.look import show
 from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.completing import Completing
@@ -49,7 +49,7 @@ def run_inline(
         The row after the attempt: ``scheduled`` when tries are left, ``queued`` when it was interrupted.
 
     Raises:
-        UnknownJobType, InvalidAttribs, InvalidOption: nothing was written.
+        UnknownJobType, InvalidAttribs, InvalidOption, UniqueKeyTaken: nothing was written.
         StoreUnavailable: the database is away; the job may be there, and is then rescued.
         KeyboardInterrupt: after Ctrl-C, when the job has been given back to its queue.
     """
@@ -99,12 +99,14 @@ def run_inline(
 
 
 def _write_and_claim(parts: Parts, worker: str, job_type: JobType, text: str, options: Options) -> Claim:
-    new = new_job(job_type, options)
+    new, key = new_job(job_type, options), key_of(job_type, text, options)
     identity = identify(worker, worker, ())  # it is its own supervisor, and serves no queue
 
     def write(connection: Any, dialect: Dialect) -> Claim:
         register(connection, dialect, identity)
-        job, _ = insert_job(connection, dialect, new, text)
+        job, place = insert_job(connection, dialect, new, text, key)
+        if place is None:
+            raise UniqueKeyTaken(f"job {job.id} has this unique key and is {job.status}: nothing was run")
         claims = claim_ids(connection, dialect, worker, [int(job.id or 0)])
         if not claims:
             raise WorkerLost

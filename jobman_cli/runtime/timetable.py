@@ -23,7 +23,7 @@ from jobman_cli.operations.alerts import note_settled
 from jobman_cli.operations.housekeeping import Housekeeper
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.schedule import Clock, Entry, adopt, check_entry, entries_of, fire_due
-from jobman_cli.store.lifecycle.insert import NewJob
+from jobman_cli.store.lifecycle.insert import Ready
 from jobman_cli.store.queries import database_now
 
 logger = logging.getLogger("jobman.schedule")
@@ -54,7 +54,7 @@ class Timetable:
         self._parts, self._clock, self._steady = parts, clock, steady
         self._known = entries_of(parts.settings)
         self._entries: dict[str, Entry] = {}
-        self._jobs: dict[str, tuple[NewJob, str] | None] = {}
+        self._jobs: dict[str, Ready | None] = {}
         self._next: dict[str, datetime] = {}
         self._begun = False
         self._read, self._read_at = datetime.min.replace(tzinfo=UTC), float("-inf")

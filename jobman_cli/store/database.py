@@ -146,7 +146,8 @@ class Database:
     def run(self, work: Work[T], *arguments: Any) -> T:
         """Call ``work(connection, dialect, *arguments)`` in a transaction.
 
-        It is called again when it was the victim of a deadlock, so it must do nothing but SQL.
+        It is called again when it was the victim of a deadlock, or somebody took a unique key at the same
+        time, so it must do nothing but SQL.
 
         Raises:
             StoreUnavailable: as ``transaction``.
@@ -182,7 +183,7 @@ class Database:
                 with begin() as connection:
                     return work(connection, self.dialect, *arguments)
             except DBAPIError as error:
-                if not self.dialect.is_deadlock(error):
+                if not (self.dialect.is_deadlock(error) or self.dialect.is_taken(error)):
                     raise
                 if tried == DEADLOCK_TRIES:  # a worker waits then, and keeps what it holds
                     raise StoreUnavailable(

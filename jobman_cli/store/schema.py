@@ -16,7 +16,7 @@ from jobman_cli.store.database import Database
 VERSION_TABLE = "jobman_alembic_version"
 
 #: Every revision, oldest first; the last is the one this code needs. A test compares it with the folder.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 HEAD = REVISIONS[-1]
 
 

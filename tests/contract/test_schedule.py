@@ -429,6 +429,25 @@ class TestByHand:
         assert (seen.last.jobman_id, seen.last.job_status) == (second.id, "queued")
 
     @KINDS
+    def test_a_unique_job_that_is_there(self, store: Database, tmp_path: Path) -> None:
+        """The time is settled, and names the job; no other is written, nor pushed."""
+        rig, clock = rig_with(store, tmp_path, every()), Clock()
+        types = rig.parts.registry.types
+        types["hello"] = types["hello"].with_options(unique=True)
+        table, pushed = timetable(rig, clock), []
+        push, rig.engine.push = rig.engine.push, lambda rows: pushed.extend(rows) or push(rows)
+        for _ in range(2):
+            clock.move(seconds=60)
+            table.run_once()
+        there = fire_job_now(rig.parts, entries_of(rig.parts.settings)["tick"])
+        assert [job.id for job in jobs(store)] == [row.id for row in pushed] == [there.id]
+        assert [fire.jobman_id for fire in fires(store)] == [there.id] * 3
+        rig.worker().drain()
+        clock.move(seconds=60)
+        table.run_once()
+        assert len(jobs(store)) == 2
+
+    @KINDS
     def test_an_operation(self, store: Database, tmp_path: Path) -> None:
         rig = rig_with(store, tmp_path, chore(days=0))
         rig.dispatch("noop")

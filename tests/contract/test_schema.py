@@ -28,6 +28,8 @@ from jobman_cli.store.schema import HEAD, REVISIONS, VERSION_TABLE, check_schema
 from jobman_cli.store.tables import TABLES
 
 OURS = {table.name for table in TABLES}
+#: On MySQL's family, in the place of a partial unique index, which `test_unique.py` asks of every database.
+INSTEAD = ("unfinished_key", "ux_jobmans_unique")
 
 
 @pytest.fixture
@@ -58,6 +60,8 @@ def test_the_migrations_make_what_the_models_say(empty: Database) -> None:
     with empty.transaction() as connection:
 
         def ours(_object: object, name: str | None, kind: str, *_rest: object) -> bool:
+            if empty.dialect.name == "mysql" and name in INSTEAD:
+                return False
             return kind != "table" or name in OURS
 
         options = {"compare_type": True, "include_object": ours, "version_table": VERSION_TABLE}

@@ -22,12 +22,12 @@ from scene import LONG
 from sqlalchemy import select
 
 from jobman_cli.core.outcome import COMPLETED, Outcome, OutcomeKind
-from jobman_cli.core.states import TRANSITIONS, Status
+from jobman_cli.core.states import FINAL, TRANSITIONS, Status
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.cancel import cancel_jobs
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids, claim_line
 from jobman_cli.store.lifecycle.finish import Finish, complete, fail
-from jobman_cli.store.lifecycle.insert import NewJob, insert_jobs
+from jobman_cli.store.lifecycle.insert import NewJob, insert_jobs, insert_unique
 from jobman_cli.store.lifecycle.line import mark_pending, mark_queued, promote_due
 from jobman_cli.store.lifecycle.prune import prune_batch
 from jobman_cli.store.lifecycle.release import release
@@ -58,10 +58,22 @@ class Machine(RuleBasedStateMachine):
     def ids(self) -> list[int]:
         return sorted(self.before)
 
-    @rule(number=st.integers(1, 3), delay=st.sampled_from([None, 0.001]), tries=st.integers(1, 2))
-    def dispatch(self, number: int, delay: float | None, tries: int) -> None:
+    @rule(
+        number=st.integers(1, 3),
+        delay=st.sampled_from([None, 0.001]),
+        tries=st.integers(1, 2),
+        key=st.sampled_from([None, "a", "b"]),
+    )
+    def dispatch(self, number: int, delay: float | None, tries: int, key: str | None) -> None:
         new = NewJob("noop", "default", 0, tries, None, (), delay)
-        self.store.run(insert_jobs, new, ["{}"] * number)
+        if key is None:
+            self.store.run(insert_jobs, new, ["{}"] * number)
+            return
+        borne = [row.id for row in self.before.values() if row.unique_key == key and row.status not in FINAL]
+        placed = self.store.run(insert_unique, new, ["{}"] * number, [key] * number)
+        assert len(set(placed.ids)) == 1
+        assert borne in ([], placed.ids[:1])
+        assert len(placed.written) == (not borne)
 
     @rule(who=st.integers(0, 1), several=st.booleans())
     def claim(self, who: int, several: bool) -> None:
@@ -156,6 +168,8 @@ class Machine(RuleBasedStateMachine):
         if (refused := self.refused) is not None:
             assert rows.get(refused.id) == refused, "who does not hold a job has ended it"
             self.refused = None
+        borne = [row.unique_key for row in rows.values() if row.unique_key and row.status not in FINAL]
+        assert len(borne) == len(set(borne)), "two unfinished jobs bear one key"
         for job_id, row in rows.items():
             old = self.before.get(job_id)
             status = Status(row.status)

@@ -1,4 +1,4 @@
-"""What the rows say when a worker, a claim or a COMMIT comes too late: rules 1, 4, 5, 6, 9, 13 and 14."""
+"""What the rows say when a worker, a claim or a COMMIT comes too late: rules 1, 4, 5, 6, 9 and 14."""
 
 from __future__ import annotations
 
@@ -116,8 +116,3 @@ def test_lose_leaves_a_locked_row_to_the_other(store: Database) -> None:
     with store.transaction() as connection:
         assert lose(connection, store.dialect, [worker]) == [worker]
         assert store.run(lose, [worker]) == []
-
-
-def test_nobody_sets_a_unique_key_yet(rig: Rig) -> None:
-    """Rule 13 has nothing to skip as long as this holds; who adds the option adds the conflict's test."""
-    assert rig.row(rig.dispatch("noop")).unique_key is None

@@ -72,6 +72,11 @@ def kinds(
     "Take all kinds."
 
 
+@job("alone", unique=["name"])
+def alone(name: str = "world", note: str = "") -> None:
+    "Be one at a time to a name."
+
+
 @job("collide")
 def collide(queue: str = "q", wait: bool = False, tag: list[str] = [], json: int = 0, help: str = "") -> None:
     "Have parameters named like options of try."

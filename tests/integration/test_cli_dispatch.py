@@ -24,7 +24,8 @@ def test_one(app: App) -> None:
 
 def test_json_lines_become_many(app: App, stdin) -> None:
     stdin('\n{"name": "a"}\n\n{"name": "b"}\n{}\n')
-    assert app.ok("dispatch", "hello", "-", "--json").json == {"count": 3, "first_id": 1, "last_id": 3}
+    counts = {"count": 3, "there": 0, "first_id": 1, "last_id": 3}
+    assert app.ok("dispatch", "hello", "-", "--json").json == counts
     stdin('{"name": "a"}\n{"name": "b"}\n')
     assert "2 jobs dispatched, ids 4 to 5" in app.ok("dispatch", "hello", "-").out
     names = [row["attribs"]["name"] for row in app.ok("jobs", "--json").json]
@@ -78,14 +79,23 @@ def test_a_bad_line_is_named(app: App, stdin) -> None:
 
 def test_types(app: App) -> None:
     listed = app.ok("types", "--json").json
-    assert [each["name"] for each in listed] == ["collide", "elsewhere", "hello", "kinds", "quick", "secret"]
-    assert listed[2] == {
+    assert [each["name"] for each in listed] == [
+        "alone",
+        "collide",
+        "elsewhere",
+        "hello",
+        "kinds",
+        "quick",
+        "secret",
+    ]
+    assert listed[3] == {
         "name": "hello",
         "description": "Say hello.",
         "queue": "default",
         "tries": 3,
         "timeout": 60.0,
         "backoff": [3600.0],
+        "unique": False,
         "priority": 0,
         "tags": [],
         "origin": "jobs_of_a_test:hello",

@@ -82,7 +82,8 @@ class TestFailed:
         assert [len(failed_rows(site.store, each)) for each in (a, b, c)] == [0, 0, 1]
         assert row_of(site.store, a).attempts == 0 and row_of(site.store, a).claims == 1
         assert site.drain() == 2  # they were pushed as well
-        assert site.json("retry", f"00{three}", three) == {"queued": 1, "missing": 0, "elsewhere": 0}
+        counts = {"queued": 1, "missing": 0, "elsewhere": 0, "conflicts": []}
+        assert site.json("retry", f"00{three}", three) == counts
 
     def test_nothing_matched(self, site: Site) -> None:
         assert "there is no failed job 7, 8" in site.app.refused(1, "retry", 7, 8)
@@ -161,7 +162,7 @@ class TestRequeue:
         assert f"job {running} is running" in result.err and f"job {waiting} is queued" in result.err
         assert statuses(site.store, [done, broken, running]) == ["queued", "queued", "running"]
         assert row_of(site.store, done).attempts == 0 and failed_rows(site.store, broken) == []
-        counts = {"queued": 0, "unfinished": 1, "missing": 0}
+        counts = {"queued": 0, "unfinished": 1, "missing": 0, "conflicts": []}
         assert site.json("requeue", running, code=1) == counts
 
     def test_by_state(self, site: Site) -> None:

@@ -6,6 +6,7 @@ import enum
 import functools
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -215,6 +216,11 @@ def test_bad_names(name):
         {"tags": [1]},
         {"tags": [""]},
         {"tags": ["a\0"]},
+        {"unique": "name"},
+        {"unique": []},
+        {"unique": [1]},
+        {"unique": ["ctx"]},
+        {"unique": None},
     ],
 )
 def test_options_out_of_bounds(options):
@@ -233,6 +239,27 @@ def test_with_options_gives_a_copy():
         hello.with_options(queu="slow")
     with pytest.raises(InvalidJobType, match=r"'hello'.*tries"):
         hello.with_options(tries=0)
+
+
+def test_unique_names_parameters():
+    with pytest.raises(InvalidJobType, match="did you mean 'name'"):
+        hello.with_options(unique=["nam"])
+    assert hello.with_options(unique=["name"]).options.unique == ("name",)
+    assert hello.unique_key('{"name":"Ada"}') is None
+
+
+def test_a_unique_key_is_of_the_type_and_its_attribs_in_any_order():
+    @job(unique=True)
+    def sync(where: dict[str, int], note: str = "") -> None: ...
+
+    key = sync.unique_key('{"where":{"a":1,"b":2},"note":""}')
+    assert key == sync.unique_key('{"note":"","where":{"b":2,"a":1}}')
+    assert re.fullmatch("sync:[0-9a-f]{64}", key)
+    some = sync.with_options(unique=["where"])
+    assert some.unique_key('{"where":{},"note":"a"}') == some.unique_key('{"where":{},"note":"b"}')
+    assert (
+        len({key, sync.unique_key('{"where":{},"note":""}'), some.unique_key('{"where":{},"note":""}')}) == 3
+    )
 
 
 def test_an_args_section_is_read_or_left_alone():

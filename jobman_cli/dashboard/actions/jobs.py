@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from jobman_cli.dashboard.actions import Done, Fields, Question, action, question
@@ -11,6 +12,7 @@ from jobman_cli.dashboard.search import OF_FAILED, Search, read_id, read_search,
 from jobman_cli.errors import JobmanError, UsageError
 from jobman_cli.operations import cancel, delete, failed, look, requeue
 from jobman_cli.operations.selection import look_failed, look_jobs
+from jobman_cli.store.lifecycle.unique import Conflict
 from jobman_cli.store.queries import JobFilter
 from jobman_cli.store.queries_failed import FailedFilter
 
@@ -27,10 +29,14 @@ def retry_one(desk: Desk, fields: Fields) -> Done:
     job_id = _job_id(fields)
     row = look.failed_job(desk.records, job_id)
     if row is not None:
-        done = failed.retry(desk.jobman.lines, [row])
-    else:  # it was forgotten
-        done = len(requeue.requeue(desk.jobman.lines, [job_id])) if _state(desk, job_id) == "failed" else 0
-    return _one(desk, job_id, done, f"Job {job_id} runs again.")
+        retried = failed.retry(desk.jobman.lines, [row])
+        number, conflicts = retried.queued, retried.conflicts
+    elif _state(desk, job_id) == "failed":  # it was forgotten
+        requeued = requeue.requeue(desk.jobman.lines, [job_id])
+        number, conflicts = len(requeued.ids), requeued.conflicts
+    else:
+        number, conflicts = 0, []
+    return _one(desk, job_id, number, f"Job {job_id} runs again.", conflicts)
 
 
 @question("retry-all")
@@ -47,8 +53,8 @@ def ask_retry_all(desk: Desk, fields: Fields) -> Question:
 @action("retry-all")
 def retry_all(desk: Desk, fields: Fields) -> Done:
     """Run all failed jobs that match again."""
-    number = failed.retry_all(desk.jobman.lines, _failed_asked(desk, fields)[1])
-    return Done(f"{_jobs(number, 'failed job')} retried.", number)
+    done = failed.retry_all(desk.jobman.lines, _failed_asked(desk, fields)[1])
+    return Done(f"{_jobs(done.queued, 'failed job')} retried.{_left(done.conflicts)}", done.queued)
 
 
 @action("cancel")
@@ -65,8 +71,8 @@ def cancel_one(desk: Desk, fields: Fields) -> Done:
 def requeue_one(desk: Desk, fields: Fields) -> Done:
     """Run a finished job again."""
     job_id = _job_id(fields)
-    queued = requeue.requeue(desk.jobman.lines, [job_id])
-    return _one(desk, job_id, len(queued), f"Job {job_id} runs again.")
+    done = requeue.requeue(desk.jobman.lines, [job_id])
+    return _one(desk, job_id, len(done.ids), f"Job {job_id} runs again.", done.conflicts)
 
 
 @question("requeue-all")
@@ -81,8 +87,8 @@ def ask_requeue_all(desk: Desk, fields: Fields) -> Question:
 @action("requeue-all")
 def requeue_all(desk: Desk, fields: Fields) -> Done:
     """Run all finished jobs that match again."""
-    number = requeue.requeue_matching(desk.jobman.lines, _finished_asked(desk, fields)[1])
-    return Done(f"{_jobs(number, 'job')} run again.", number)
+    number, conflicts = requeue.requeue_matching(desk.jobman.lines, _finished_asked(desk, fields)[1])
+    return Done(f"{_jobs(number, 'job')} run again.{_left(conflicts)}", number)
 
 
 @question("delete")
@@ -119,12 +125,24 @@ def _state(desk: Desk, job_id: int) -> str:
     return look.show(desk.records, job_id).status
 
 
-def _one(desk: Desk, job_id: int, number: int, message: str) -> Done:
+def _left(conflicts: Sequence[Conflict]) -> str:
+    """Who was left alone because another job has the unique key; empty for none."""
+    named = ", ".join(f"{each.id} (job {each.holder} has its key)" for each in conflicts[:10])
+    more = " …" if len(conflicts) > 10 else ""
+    return f" Left alone: {named}{more}." if conflicts else ""
+
+
+def _one(desk: Desk, job_id: int, number: int, message: str, conflicts: Sequence[Conflict] = ()) -> Done:
     """What came of it.
 
     Raises:
         JobNotFound, NothingDone: when nothing did.
     """
+    for each in conflicts:
+        raise NothingDone(
+            f"job {each.holder} has the unique key of job {job_id}",
+            hint="Run it again when that one has ended.",
+        )
     if not number:
         raise NothingDone(f"nothing to do: job {job_id} is {_state(desk, job_id)}")
     return Done(message, number)

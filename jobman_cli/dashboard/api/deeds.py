@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobman_cli.core.states import Status
@@ -13,10 +14,12 @@ from jobman_cli.dashboard.desk import Desk
 from jobman_cli.errors import UsageError
 from jobman_cli.operations import cancel as cancelling
 from jobman_cli.operations import delete, failed, look, requeue, schedule, supervision
-from jobman_cli.operations.dispatch import Options, dispatch
+from jobman_cli.operations.dispatch import Options, dispatch_once
 from jobman_cli.operations.filters import failed_filter
 from jobman_cli.operations.housekeeping import perform_now
+from jobman_cli.operations.objects.conflicts import conflict_objects
 from jobman_cli.operations.objects.jobs import job_object
+from jobman_cli.store.lifecycle import unique
 
 #: Seconds for which a supervisor's answer is waited for: they look once a second.
 ANSWER = 3.0
@@ -26,8 +29,9 @@ ANSWER = 3.0
 def new_job(desk: Desk, asked: object, said: questions.NewJob) -> Acted:
     """Dispatch a job."""
     options = Options(said.queue, said.priority, said.delay, said.tags)
-    job = dispatch(desk.parts, said.type, said.attribs, options)
-    return Acted(job_object(job, desk.jobman.settings), f"job {job.id} ({job.type}) dispatched")
+    job, written = dispatch_once(desk.parts, said.type, said.attribs, options)
+    became = "dispatched" if written else "was there already, by its unique key"
+    return Acted(job_object(job, desk.jobman.settings), f"job {job.id} ({job.type}) {became}")
 
 
 @endpoint(
@@ -37,13 +41,23 @@ def retry(desk: Desk, asked: questions.OfJob) -> Acted:
     """Run a failed job again, with fresh tries."""
     job = look.show(desk.records, asked.id)
     row = look.failed_job(desk.records, asked.id)
-    number = failed.retry(desk.jobman.lines, [row]) if row is not None else 0
-    if not number:
+    done = failed.retry(desk.jobman.lines, [row]) if row is not None else failed.Retried()
+    _refuse_conflicts(done.conflicts)
+    if not done.queued:
         raise Conflict(
             f"job {asked.id} is {job.status}, and on no list of failed jobs",
             hint="Requeue it to run a finished job again.",
         )
-    return Acted({"queued": number, "missing": 0, "elsewhere": 0}, f"job {asked.id} queued")
+    value = {"queued": done.queued, "missing": 0, "elsewhere": 0, "conflicts": []}
+    return Acted(value, f"job {asked.id} queued")
+
+
+def _refuse_conflicts(conflicts: Sequence[unique.Conflict]) -> None:
+    for each in conflicts:
+        raise Conflict(
+            f"job {each.holder} has the unique key of job {each.id}",
+            hint="Run it again when that one has ended.",
+        )
 
 
 @endpoint(
@@ -69,12 +83,15 @@ def cancel(desk: Desk, asked: questions.OfJob) -> Acted:
 )
 def requeue_job(desk: Desk, asked: questions.OfJob) -> Acted:
     """Run a finished job again, with fresh tries."""
-    if not requeue.requeue(desk.jobman.lines, [asked.id]):
+    done = requeue.requeue(desk.jobman.lines, [asked.id])
+    _refuse_conflicts(done.conflicts)
+    if not done.ids:
         job = look.show(desk.records, asked.id)
         raise Conflict(
             f"job {asked.id} is {job.status}: it is not finished", hint="Wait for it, or cancel it."
         )
-    return Acted({"queued": 1, "unfinished": 0, "missing": 0}, f"job {asked.id} queued")
+    value = {"queued": 1, "unfinished": 0, "missing": 0, "conflicts": []}
+    return Acted(value, f"job {asked.id} queued")
 
 
 @endpoint(
@@ -94,8 +111,14 @@ def retry_all(desk: Desk, asked: object, said: questions.WhichToRetry) -> Acted:
     """Run all failed jobs that match again."""
     for name in ("type", "error"):
         read_text(getattr(said, name), name)
-    number = failed.retry_all(desk.jobman.lines, failed_filter(desk.records, **said.model_dump()))
-    return Acted({"queued": number, "missing": 0, "elsewhere": 0}, f"{number} queued", number)
+    done = failed.retry_all(desk.jobman.lines, failed_filter(desk.records, **said.model_dump()))
+    value = {
+        "queued": done.queued,
+        "missing": 0,
+        "elsewhere": 0,
+        "conflicts": conflict_objects(done.conflicts),
+    }
+    return Acted(value, f"{done.queued} queued", done.queued)
 
 
 @endpoint(

@@ -193,6 +193,7 @@ class Type(Shape):
     backoff: list[float]
     priority: int
     tags: list[str]
+    unique: bool | list[str]
     origin: str
 
 
@@ -224,12 +225,21 @@ class Cancelled(Shape):
     missing: int
 
 
+class LeftAlone(Shape):
+    """A finished job that stays as it is: the job `holder` has its unique key."""
+
+    id: int
+    unique_key: str
+    holder: int
+
+
 class Retried(Shape):
     """How many failed jobs were queued."""
 
     queued: int
     missing: int
     elsewhere: int
+    conflicts: list[LeftAlone]
 
 
 class Requeued(Shape):
@@ -238,6 +248,7 @@ class Requeued(Shape):
     queued: int
     unfinished: int
     missing: int
+    conflicts: list[LeftAlone]
 
 
 class Deleted(Shape):

@@ -18,7 +18,7 @@ from jobman_cli.dashboard.answers import NotHere
 from jobman_cli.dashboard.entrance import form_of, said
 from jobman_cli.dashboard.view import render, spoken, url
 from jobman_cli.errors import InvalidJobType, InvalidOption, UnknownJobType, UsageError
-from jobman_cli.operations.dispatch import Options, dispatch
+from jobman_cli.operations.dispatch import Options, dispatch_once
 from jobman_cli.operations.objects.registered import type_object
 
 #: The fields of the form beside the attribs.
@@ -54,9 +54,10 @@ def _send(request: Request, typed: Mapping[str, str]) -> Response:
     made: list[int] = []
 
     def act() -> Done:
-        job = dispatch(desk.parts, job_type.name, attribs, _options(typed))
+        job, written = dispatch_once(desk.parts, job_type.name, attribs, _options(typed))
         made.append(int(job.id or 0))
-        return Done(f"Job {job.id} ({job.type}) is dispatched.", 1)
+        became = "is dispatched." if written else "is there already, by its unique key."
+        return Done(f"Job {job.id} ({job.type}) {became}", int(written))
 
     if wrong:
         return _show(request, job_type, typed, wrong)
@@ -122,7 +123,7 @@ def _show(
         doc=job_type.doc.partition("\nArgs:")[0].strip(),
         options={
             name: shown[name]
-            for name in ("queue", "tries", "timeout", "backoff", "priority", "tags", "origin")
+            for name in ("queue", "tries", "timeout", "backoff", "priority", "tags", "unique", "origin")
         },
         typed=typed,
         wrong=wrong or {},

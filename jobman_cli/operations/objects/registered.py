@@ -26,6 +26,7 @@ def type_object(job_type: JobType) -> dict[str, Any]:
         "backoff": list(options.backoff),
         "priority": options.priority,
         "tags": list(options.tags),
+        "unique": options.unique if isinstance(options.unique, bool) else list(options.unique),
         "origin": job_type.origin,
     }
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Subquery
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Insert, Select, Subquery, Table
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+#: The index of unique keys, as the databases name it when they refuse a row.
+UNIQUE_INDEX = "ux_jobmans_unique"
 
 
 class Kind(Enum):
@@ -28,6 +31,9 @@ class Dialect:
     insert_returning: bool = True
     #: The jobs, as FROM names them where the rows that wait are walked along the line's index.
     jobs_by_line: ClassVar[str] = "jobmans"
+
+    #: The column of ``jobmans`` whose unique index says who bears a unique key.
+    unfinished_key: ClassVar[str] = "unique_key"
 
     #: Set in a process that looks after others: its connections wait for a lock one second, not for ever.
     impatient: bool = False
@@ -104,6 +110,18 @@ class Dialect:
     def is_deadlock(self, error: DBAPIError) -> bool:
         """True when the statement was the victim of a deadlock: sending it again is the answer."""
         return False
+
+    def insert_or_not(self, table: Table, columns: list[str], rows: Select[Any]) -> Insert:
+        """INSERT … SELECT that leaves out the rows that a unique index refuses."""
+        raise NotImplementedError
+
+    def as_committed(self, query: Select[Any]) -> Select[Any]:
+        """A query that sees what others have committed, in a transaction of whatever isolation."""
+        return query
+
+    def is_taken(self, error: DBAPIError) -> bool:
+        """True when somebody took a unique key between our look and our UPDATE: looking again tells."""
+        return isinstance(error, IntegrityError) and UNIQUE_INDEX in str(error.orig)
 
     def lock_schema(self, connection: Connection) -> None:
         """Let only one process at a time change the tables, until the transaction ends."""

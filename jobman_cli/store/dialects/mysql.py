@@ -14,7 +14,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Insert,
+    Select,
     Subquery,
+    Table,
     bindparam,
     column,
     event,
@@ -22,6 +25,7 @@ from sqlalchemy import (
     literal_column,
     text,
 )
+from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.store.dialects.base import Dialect, Kind
@@ -35,6 +39,7 @@ class MySQL(Dialect):
 
     name = "mysql"
     update_returning = False
+    unfinished_key = "unfinished_key"
 
     def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
         """Timeouts, and no gap locks."""
@@ -117,6 +122,15 @@ class MySQL(Dialect):
     def is_deadlock(self, error: DBAPIError) -> bool:
         """A deadlock, or a lock not had within the server's patience."""
         return getattr(error.orig, "args", (None,))[:1] in ((_DEADLOCK,), (_LOCK_WAIT,))
+
+    def insert_or_not(self, table: Table, columns: list[str], rows: Select[Any]) -> Insert:
+        """An update that changes nothing: IGNORE would also let pass what is no conflict."""
+        made: Insert = insert(table).from_select(columns, rows).on_duplicate_key_update(id=table.c.id)
+        return made
+
+    def as_committed(self, query: Select[Any]) -> Select[Any]:
+        """A locking read: REPEATABLE READ, the application's own default, would show an older state."""
+        return query.with_for_update(read=True)
 
     def lock_schema(self, connection: Connection) -> None:
         """A named lock of the connection; DDL commits, so a transaction's lock would not last."""

@@ -13,7 +13,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Insert,
+    Select,
     Subquery,
+    Table,
     Text,
     any_,
     bindparam,
@@ -25,7 +28,7 @@ from sqlalchemy import (
     literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.store.dialects.base import Dialect, Kind
@@ -136,6 +139,10 @@ class PostgreSQL(Dialect):
     def is_deadlock(self, error: DBAPIError) -> bool:
         """SQLSTATE 40P01, 40001."""
         return getattr(error.orig, "sqlstate", None) in ("40P01", "40001")
+
+    def insert_or_not(self, table: Table, columns: list[str], rows: Select[Any]) -> Insert:
+        """``ON CONFLICT DO NOTHING``: it waits for who is writing the same key, and locks nothing."""
+        return insert(table).from_select(columns, rows).on_conflict_do_nothing()
 
     def lock_schema(self, connection: Connection) -> None:
         """An advisory lock of the transaction; the number is 'jobman' in ASCII."""

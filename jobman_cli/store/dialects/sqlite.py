@@ -20,8 +20,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Insert,
     Integer,
+    Select,
     Subquery,
+    Table,
     Text,
     bindparam,
     cast,
@@ -31,6 +34,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.sqlite import insert
 
 from jobman_cli.errors import ConfigurationError, StoreUnavailable
 from jobman_cli.store.dialects.base import Dialect, Kind
@@ -95,6 +99,10 @@ class SQLite(Dialect):
         """A look through the list."""
         items = func.json_each(column).table_valued("value")
         return select(items.c.value).where(items.c.value == item).exists()
+
+    def insert_or_not(self, table: Table, columns: list[str], rows: Select[Any]) -> Insert:
+        """``ON CONFLICT DO NOTHING``."""
+        return insert(table).from_select(columns, rows).on_conflict_do_nothing()
 
     def now(self) -> ColumnElement[Any]:
         """The host's clock."""

@@ -26,9 +26,14 @@ from sqlalchemy import (
 )
 
 from jobman_cli.core.clock import PRIORITY_STEP
+from jobman_cli.errors import JobNotFound, StoreUnavailable
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect, Kind
+from jobman_cli.store.lifecycle.unique import key_holders
 from jobman_cli.store.tables import JOBS, Job
+
+#: How often a key may be found taken, and its holder gone a moment later.
+KEY_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,10 @@ class NewJob:
     timeout: float | None
     tags: tuple[str, ...] = ()
     delay: float | None = None
+
+
+#: One job, ready for ``insert_job``: its attribs as JSON text, and its unique key.
+Ready = tuple[NewJob, str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +86,65 @@ def insert_jobs(
     return [InLine(row.id, new.queue, row.rank) for row in rows]
 
 
-def insert_job(connection: Connection, dialect: Dialect, new: NewJob, attribs: str) -> tuple[Job, InLine]:
-    """Write one row.
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Rows for some keys.
+
+    Attributes:
+        ids: The job of each key, in the order of the keys: written now, or there already.
+        written: The rows that were written, in that order.
+    """
+
+    ids: list[int]
+    written: list[InLine]
+
+
+def insert_unique(
+    connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str], keys: Sequence[str]
+) -> Placed:
+    """Write one row for each key that no unfinished job bears, whatever the number in one statement.
+
+    Args:
+        attribs: As for ``insert_jobs``; of several with one key the first is written.
+        keys: The unique key of each.
+
+    Raises:
+        StoreUnavailable: when jobs of a key came and went each time that it was looked at.
+    """
+    left: dict[str, str] = {}
+    for key, text in zip(keys, attribs, strict=True):
+        left.setdefault(key, text)
+    ids: dict[str, int] = {}
+    written: list[InLine] = []
+    for _ in range(KEY_TRIES):
+        returning = (JOBS.c.id, JOBS.c.rank, JOBS.c.unique_key)
+        for row in _write(connection, dialect, new, list(left.values()), returning, list(left)):
+            ids[row.unique_key] = row.id
+            written.append(InLine(row.id, new.queue, row.rank))
+        if taken := [key for key in left if key not in ids]:
+            ids |= key_holders(connection, dialect, taken)
+        left = {key: left[key] for key in taken if key not in ids}
+        if not left:
+            return Placed([ids[key] for key in keys], written)
+    raise StoreUnavailable(
+        f"jobs with the unique key {next(iter(left))!r} came and went {KEY_TRIES} times", hint="Try again."
+    )
+
+
+def insert_job(
+    connection: Connection, dialect: Dialect, new: NewJob, attribs: str, key: str | None = None
+) -> tuple[Job, InLine | None]:
+    """Write one row, unless an unfinished job bears its unique key.
 
     Returns:
-        The row as it was written, and its place in the line.
+        The row as it was written, and its place in the line; or the row that bears the key, and None.
     """
+    if key is not None:
+        placed = insert_unique(connection, dialect, new, [attribs], [key])
+        there = dialect.as_committed(select(JOBS).where(JOBS.c.id == placed.ids[0]))
+        if (found := connection.execute(there).mappings().first()) is None:
+            raise JobNotFound(f"job {placed.ids[0]} bore the key {key!r} and is deleted", hint="Try again.")
+        return Job(**found), placed.written[0] if placed.written else None
     times = (JOBS.c.created_at, JOBS.c.queued_at, JOBS.c.available_at)
     row = _write(connection, dialect, new, [attribs], (JOBS.c.id, JOBS.c.rank, *times))[0]
     job = Job(
@@ -104,9 +166,18 @@ def insert_job(connection: Connection, dialect: Dialect, new: NewJob, attribs: s
 
 
 def _write(
-    connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str], returning: tuple[Any, ...]
+    connection: Connection,
+    dialect: Dialect,
+    new: NewJob,
+    attribs: Sequence[str],
+    returning: tuple[Any, ...],
+    keys: Sequence[str] | None = None,
 ) -> list[Any]:
     dialect.adopt(connection)
+    documents = ['{"attribs":' + compact_json(text) + "}" for text in attribs]
+    if keys is not None:
+        pairs = zip(attribs, keys, strict=True)
+        documents = [compact_json({"attribs": text, "unique_key": key}) for text, key in pairs]
     delayed = new.delay is not None
     values: dict[str, Any] = {
         "new_type": new.type,
@@ -115,20 +186,22 @@ def _write(
         "new_tries": new.tries,
         "new_timeout": new.timeout,
         "new_tags": compact_json(new.tags) if new.tags else None,
-        "new": "[" + ",".join(['{"attribs":' + compact_json(text) + "}" for text in attribs]) + "]",
+        "new": "[" + ",".join(documents) + "]",
     }
     if delayed:
         values["new_delay"] = new.delay
-    if dialect.insert_returning:
-        rows = connection.execute(_insert(dialect, delayed, returning), values).all()
+    keyed = keys is not None
+    # MariaDB's RETURNING would also hand back the rows that were there.
+    if dialect.insert_returning and (dialect.update_returning or not keyed):
+        rows = connection.execute(_insert(dialect, delayed, keyed, returning), values).all()
     else:
-        rows = _insert_by_token(connection, dialect, delayed, returning, values)
+        rows = _insert_by_token(connection, dialect, delayed, keyed, returning, values)
     return sorted(rows, key=lambda row: row.id)
 
 
 @cache
-def _insert(dialect: Dialect, delayed: bool, returning: tuple[Any, ...] | None) -> Insert:
-    new = dialect.rows("new", attribs=Kind.TEXT)
+def _insert(dialect: Dialect, delayed: bool, keyed: bool, returning: tuple[Any, ...] | None) -> Insert:
+    new = dialect.rows("new", attribs=Kind.TEXT, **{"unique_key": Kind.TEXT} if keyed else {})
     priority = cast(bindparam("new_priority"), Integer)
     ahead = cast(priority, BigInteger) * literal_column(str(PRIORITY_STEP))
     now_ms = dialect.now_ms()
@@ -157,9 +230,12 @@ def _insert(dialect: Dialect, delayed: bool, returning: tuple[Any, ...] | None) 
         "created_at": dialect.now(),
         **times,
     }
+    if keyed:
+        columns["unique_key"] = new.c.unique_key
     if returning is None:
         columns["worker_id"] = cast(bindparam("new_token"), String(36))
-    statement = JOBS.insert().from_select(list(columns), select(*columns.values()).order_by(new.c.position))
+    names, rows = list(columns), select(*columns.values()).order_by(new.c.position)
+    statement = dialect.insert_or_not(JOBS, names, rows) if keyed else JOBS.insert().from_select(names, rows)
     return statement if returning is None else statement.returning(*returning)
 
 
@@ -167,12 +243,13 @@ def _insert_by_token(
     connection: Connection,
     dialect: Dialect,
     delayed: bool,
+    keyed: bool,
     returning: tuple[Any, ...],
     values: dict[str, Any],
 ) -> Sequence[Any]:
     """Where INSERT gives nothing back: mark the rows with a token, read them, take the mark off."""
     token = str(uuid4())
-    connection.execute(_insert(dialect, delayed, None), values | {"new_token": token})
+    connection.execute(_insert(dialect, delayed, keyed, None), values | {"new_token": token})
     mine = JOBS.c.worker_id == token
     rows = connection.execute(select(*returning).where(mine)).all()
     connection.execute(update(JOBS).where(mine).values(worker_id=None))

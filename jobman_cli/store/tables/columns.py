@@ -57,11 +57,13 @@ AUTO = {"sqlite_autoincrement": True, **MYSQL}  # ids are not given again after 
 IN_LINE = "status IN ('pending', 'queued')"
 DUE = "status = 'scheduled'"
 RUNNING = "status = 'running'"
+#: Rows whose unique key nobody else may bear. Every row without a key fails at the first word of it.
+HOLDS_KEY = "unique_key IS NOT NULL AND status NOT IN ('completed', 'failed', 'cancelled')"
 
 
-def partial_index(name: str, *columns: str, only: str) -> Index:
+def partial_index(name: str, *columns: str, only: str, unique: bool = False) -> Index:
     """An index of the rows for which ``only`` is true, where the database has such indexes."""
-    return Index(name, *columns, postgresql_where=text(only), sqlite_where=text(only))
+    return Index(name, *columns, unique=unique, postgresql_where=text(only), sqlite_where=text(only))
 
 
 def moment(*, required: bool = False) -> Any:

@@ -13,6 +13,7 @@ from jobman_cli.store.tables.columns import (
     BIGINT,
     DOCUMENT,
     DUE,
+    HOLDS_KEY,
     IN_LINE,
     LONG,
     NAME,
@@ -34,6 +35,8 @@ class Job(SQLModel, table=True):
         Index("ix_jobmans_status", "status", "id"),
         Index("ix_jobmans_type", "type", "id"),
         Index("ix_jobmans_created", "created_at"),
+        # On MySQL's family over a generated column instead: migration 0007.
+        partial_index("ux_jobmans_unique", "unique_key", only=HOLDS_KEY, unique=True),
         AUTO,
     )
 
@@ -59,6 +62,7 @@ class Job(SQLModel, table=True):
     rescues: int = Field(default=0, sa_column=Column(Integer, nullable=False))
     #: The worker that runs or last ran it (``jobman_workers.uuid``).
     worker_id: str | None = Field(default=None, sa_column=Column(String(36), nullable=True))
+    #: Of unfinished jobs one alone bears it.
     unique_key: str | None = Field(default=None, sa_column=Column(NAME, nullable=True))
     #: ``{"done": 3, "total": 10}``.
     progress: dict[str, float] | None = Field(default=None, sa_column=Column(DOCUMENT, nullable=True))

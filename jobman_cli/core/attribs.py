@@ -8,7 +8,9 @@ field.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jobman_cli.core.signature import Parameter
@@ -44,6 +46,7 @@ class AttribsModel:
         self._validate = self._model.__pydantic_validator__.validate_python
         self._serialize = self._model.__pydantic_serializer__.to_python
         self._fields = tuple((parameter.name, f"arg_{parameter.name}") for parameter in parameters)
+        self._has_sets = _has_sets(self._model.__pydantic_core_schema__)
         self._check_defaults()
 
     def plain(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +129,12 @@ class AttribsModel:
         plain: dict[str, Any] = self._serialize(
             instance, mode="json", by_alias=True, round_trip=True, warnings="none", include=include
         )
+        if self._has_sets:
+            with suppress(TypeError):  # a set of what is no key of a dict, such as models, has no such dump
+                objects = self._serialize(
+                    instance, mode="python", by_alias=True, round_trip=True, warnings="none", include=include
+                )
+                plain = _in_order(plain, objects)
         return plain
 
     def _invalid(self, problems: Sequence[str]) -> InvalidAttribs:
@@ -193,6 +202,26 @@ def _build_model(name: str, parameters: Sequence[Parameter]) -> type[BaseModel]:
                 hint="Give the type in the annotation and the default in the signature.",
             )
     return model
+
+
+def _has_sets(schema: Any) -> bool:
+    """Whether pydantic's own description of a model has a set anywhere."""
+    if isinstance(schema, Mapping):
+        inside = (value for key, value in schema.items() if key not in ("default", "metadata"))
+        return schema.get("type") in ("set", "frozenset") or any(map(_has_sets, inside))
+    return isinstance(schema, (list, tuple)) and any(map(_has_sets, schema))
+
+
+def _in_order(plain: Any, objects: Any) -> Any:
+    """Sort what was a set: its order is another in each process, and equal attribs are to be stored alike."""
+    if isinstance(plain, dict) and isinstance(objects, Mapping) and len(plain) == len(objects):
+        pairs = zip(plain.items(), objects.values(), strict=True)
+        return {key: _in_order(item, other) for (key, item), other in pairs}
+    if isinstance(plain, list) and isinstance(objects, (set, frozenset)):
+        return sorted(plain, key=lambda item: json.dumps(item, sort_keys=True))
+    if isinstance(plain, list) and isinstance(objects, (list, tuple)) and len(plain) == len(objects):
+        return [_in_order(item, other) for item, other in zip(plain, objects, strict=True)]
+    return plain
 
 
 def _unusable(name: str, parameters: Sequence[Parameter], error: Exception) -> InvalidJobType:

@@ -262,6 +262,31 @@ def test_a_unique_key_is_of_the_type_and_its_attribs_in_any_order():
     )
 
 
+SETS = """
+import json, sys
+from jobman_cli.core.jobtype import job
+
+@job(unique=True)
+def sync(tags: set[str], more: dict[str, list[frozenset[str]]], words: list[str]) -> None: ...
+
+tags = ["alpha", "beta", "gamma", "delta", "epsilon"]
+stored = sync.validate({"tags": tags, "more": {"a": [tags, ["x"]]}, "words": ["b", "a"]})
+print(json.dumps(stored), sync.unique_key(json.dumps(stored)))
+"""
+
+
+def test_a_set_is_the_same_in_each_process():
+    """Its own order is not: the seed of hashes is another in each."""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", SETS], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout.decode()
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+    assert '["alpha", "beta", "delta", "epsilon", "gamma"]' in said.pop()
+
+
 def test_an_args_section_is_read_or_left_alone():
     assert read_args_section("Say.\n\nArgs:\n    a: One: two.\n\n    b: B\n\nReturns:\n    c: no") == {
         "a": "One: two.",

@@ -273,8 +273,9 @@ def key_of(job_type: JobType, text: str, options: Options = Options()) -> str | 
         or not key.isprintable()
         or key != key.strip()
     ):
+        shown = ascii(key)
         raise InvalidOption(
-            f"unique_key: {key!r} is no key",
+            f"unique_key: {shown if len(shown) <= 60 else shown[:59] + '…'} is no key",
             hint=f"Use printable text of 1 to {_MAX_KEY} characters, with no blank at its ends.",
         )
     return key

@@ -6,30 +6,31 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, add_worker, change, failed_rows, row_of, statuses
-from sqlalchemy import create_engine, event, func, select, text
-from sqlalchemy.orm import Session
+from rig import Rig, add_worker, change, failed_rows, row_of, set_worker, statuses
+from sqlalchemy import event, func, select, text
 
-from jobman_cli.core.jobtype import job
 from jobman_cli.core.outcome import COMPLETED
 from jobman_cli.core.states import FINAL, Status
-from jobman_cli.errors import InvalidOption, JobNotFound, UniqueKeyTaken, UsageError
-from jobman_cli.operations.dispatch import Options, dispatch, dispatch_each, dispatch_many, dispatch_once
+from jobman_cli.operations.cancel import cancel, clear
+from jobman_cli.operations.dispatch import Options, dispatch, dispatch_once
 from jobman_cli.operations.failed import retry_all
+from jobman_cli.operations.prune import prune
 from jobman_cli.operations.requeue import requeue, requeue_matching
-from jobman_cli.runtime.inline import run_inline
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle import requeue as requeueing
 from jobman_cli.store.lifecycle.claim import claim_ids
 from jobman_cli.store.lifecycle.finish import Finish, complete
 from jobman_cli.store.lifecycle.insert import NewJob, insert_job, insert_unique
+from jobman_cli.store.lifecycle.rescue import take_orphans
 from jobman_cli.store.lifecycle.unique import Conflict
-from jobman_cli.store.queries import FailedFilter, JobFilter
-from jobman_cli.store.tables import JOBS
+from jobman_cli.store.queries import JobFilter
+from jobman_cli.store.queries_failed import FailedFilter
+from jobman_cli.store.tables import FAILED_JOBS, JOBS
 
 NEW = NewJob("noop", "default", 0, 1, None)
 UNFINISHED = [status.value for status in Status if status not in FINAL]
@@ -49,18 +50,9 @@ def count(store: Database) -> int:
 
 
 @pytest.fixture
-def unique_rig(store: Database, tmp_path: Path) -> Iterator[Rig]:
-    """A rig with job types whose jobs are unique."""
+def plain_rig(store: Database, tmp_path: Path) -> Iterator[Rig]:
+    """A rig on every database, each its own line."""
     rig = Rig(store, "database", tmp_path)
-
-    @job("sync", unique=True)
-    def sync(customer: int, since: str = "ever") -> None: ...
-
-    @job("export", unique=["customer"], tags=["x"])
-    def export(customer: int, note: str = "") -> None: ...
-
-    for each in (sync, export):
-        rig.parts.registry.types[each.name] = each
     yield rig
     rig.close()
 
@@ -91,6 +83,27 @@ class TestKey:
         now = time.time()
         assert not store.run(complete, worker, [Finish(claim, COMPLETED, now, now)])
         assert place(store, "k") != [first]
+
+    @pytest.mark.parametrize("ending", ["cancel", "clear", "prune"])
+    def test_what_else_ends_a_job_frees_its_key(self, plain_rig: Rig, ending: str) -> None:
+        store, parts = plain_rig.store, plain_rig.parts
+        [first] = place(store, "k")
+        if ending == "cancel":
+            cancel(parts, [first])
+        elif ending == "clear":
+            clear(parts, "default")
+        else:
+            assert prune(parts, datetime.now(UTC) + timedelta(days=1), unfinished=True) == 1
+        [second] = place(store, "k")
+        assert second != first
+
+    def test_a_rescued_job_keeps_it(self, store: Database) -> None:
+        worker, [first] = add_worker(store), place(store, "k")
+        store.run(claim_ids, worker, [first])
+        set_worker(store, worker, "lost")
+        store.run(take_orphans, 3, "database", 100)
+        assert (row_of(store, first).status, row_of(store, first).rescues) == ("queued", 1)
+        assert place(store, "k") == [first]
 
     def test_jobs_without_a_key_do_not_mind(self, store: Database) -> None:
         ids = [int(store.run(insert_job, NEW, "{}")[0].id or 0) for _ in range(3)]
@@ -200,171 +213,78 @@ class TestRaces:
 class TestAgain:
     """Rule 13: requeue and retry skip conflicts and name them."""
 
-    def test_requeue_leaves_it_and_names_the_holder(self, unique_rig: Rig) -> None:
-        store = unique_rig.store
+    def test_requeue_leaves_it_and_names_the_holder(self, plain_rig: Rig) -> None:
+        store = plain_rig.store
         old, other = place(store, "k", "other")
         end(store, old)
         end(store, other, "cancelled")
         [holder] = place(store, "k")
-        done = requeue(unique_rig.parts, [other, old, holder, 10**9])
+        done = requeue(plain_rig.parts, [other, old, holder, 10**9])
         assert done.ids == [other]
         assert done.conflicts == [Conflict(old, "k", holder)]
         assert statuses(store, [old, other, holder]) == ["completed", "queued", "queued"]
         end(store, holder)
-        assert requeue(unique_rig.parts, [old]).ids == [old]
+        assert requeue(plain_rig.parts, [old]).ids == [old]
 
-    def test_of_several_with_one_key_the_first_runs(self, unique_rig: Rig) -> None:
-        store, finished = unique_rig.store, []
+    def test_of_several_with_one_key_the_first_runs(self, plain_rig: Rig) -> None:
+        store, finished = plain_rig.store, []
         for _ in range(3):
             finished += place(store, "k")
             end(store, finished[-1])
-        number, conflicts = requeue_matching(unique_rig.parts, JobFilter(statuses=("completed",)))
+        number, conflicts = requeue_matching(plain_rig.parts, JobFilter(statuses=("completed",)))
         assert number == 1
         assert [(each.id, each.holder) for each in conflicts] == [
             (each, finished[0]) for each in finished[1:]
         ]
         assert statuses(store, finished) == ["queued", "completed", "completed"]
 
-    def test_retry_keeps_the_failed_row(self, unique_rig: Rig) -> None:
-        store, worker = unique_rig.store, unique_rig.worker()
+    def test_retry_keeps_the_failed_row(self, plain_rig: Rig) -> None:
+        store, worker = plain_rig.store, plain_rig.worker()
         old, free = (
-            int(dispatch(unique_rig.parts, "give_up", {}, Options(unique_key=k)).id or 0) for k in "kf"
+            int(dispatch(plain_rig.parts, "give_up", {}, Options(unique_key=k)).id or 0) for k in "kf"
         )
         worker.drain()
         assert statuses(store, [old, free]) == ["failed", "failed"]
         [holder] = place(store, "k")
-        done = retry_all(unique_rig.parts, FailedFilter())
+        done = retry_all(plain_rig.parts, FailedFilter())
         assert done.queued == 1
         assert done.conflicts == [Conflict(old, "k", holder)]
         assert statuses(store, [old, free]) == ["failed", "queued"]
         assert (len(failed_rows(store, old)), len(failed_rows(store, free))) == (1, 0)
 
+    @pytest.mark.parametrize("failed", [False, True])
+    def test_a_dispatch_at_the_same_time(self, plain_rig: Rig, failed: bool) -> None:
+        """One of the two has the key, the other says who; a job that fails to run again stays as it was."""
+        store, parts = plain_rig.store, plain_rig.parts
+        gate = threading.Barrier(2, timeout=30)
 
-class TestDispatch:
-    def test_the_same_attribs_are_one_job(self, unique_rig: Rig) -> None:
-        parts = unique_rig.parts
-        first, written = dispatch_once(parts, "sync", {"customer": 7})
-        assert written
-        again, written = dispatch_once(parts, "sync", {"since": "ever", "customer": 7})
-        assert (again.id, written) == (first.id, False)
-        assert again.attribs == {"customer": 7, "since": "ever"}
-        assert dispatch(parts, "sync", {"customer": 7, "since": "now"}).id != first.id
-        assert dispatch(parts, "noop", {}, Options(unique_key=first.unique_key)).id == first.id  # one table
+        def again(job_id: int) -> list[Conflict]:
+            gate.wait()
+            return (retry_all(parts, FailedFilter()) if failed else requeue(parts, [job_id])).conflicts
 
-    def test_some_attribs_decide(self, unique_rig: Rig) -> None:
-        parts = unique_rig.parts
-        first = dispatch(parts, "export", {"customer": 7, "note": "a"})
-        assert dispatch(parts, "export", {"customer": 7, "note": "b"}).id == first.id
-        assert dispatch(parts, "export", {"customer": 8, "note": "a"}).id != first.id
-        assert dispatch(parts, "sync", {"customer": 7}).id != first.id
+        def anew(key: str) -> tuple[int, bool]:
+            gate.wait()
+            made, written = dispatch_once(parts, "noop", {}, Options(unique_key=key))
+            return int(made.id or 0), written
 
-    def test_a_key_shows_no_attribs(self, unique_rig: Rig) -> None:
-        key = str(dispatch(unique_rig.parts, "export", {"customer": 987654321}).unique_key)
-        assert key.startswith("export:")
-        assert "987654321" not in key
-
-    def test_many(self, unique_rig: Rig) -> None:
-        given = [{"customer": number % 3} for number in range(7)]
-        done = dispatch_each(unique_rig.parts, "export", given)
-        assert (done.written, len(done.ids), len(set(done.ids))) == (3, 7, 3)
-        assert list(done.ids[3:6]) == list(done.ids[:3])
-        assert list(dispatch_many(unique_rig.parts, "export", given)) == list(done.ids)
-        with pytest.raises(UsageError, match="unique_key"):
-            dispatch_many(unique_rig.parts, "noop", [{}], Options(unique_key="k"))
-
-    def test_only_new_ones_are_pushed(self, rig: Rig) -> None:
-        first = rig.dispatch("noop", unique_key="k")
-        rig.worker().drain()
-        assert rig.calls == [(first, 1)]
-        second = rig.dispatch("noop", unique_key="k")
-        pushed: list[Any] = []
-        rig.engine.push = pushed.append
-        assert rig.dispatch("noop", unique_key="k") == second
-        assert pushed == []
-
-    @pytest.mark.parametrize("key", ["", "x" * 191, " k", "k ", "a\nb", "a\x00", 7])
-    def test_what_is_no_key(self, unique_rig: Rig, key: Any) -> None:
-        with pytest.raises(InvalidOption, match="unique_key"):
-            dispatch(unique_rig.parts, "noop", {}, Options(unique_key=key))
-        assert count(unique_rig.store) == 0
-
-    def test_the_longest_key(self, unique_rig: Rig) -> None:
-        first = dispatch(unique_rig.parts, "noop", {}, Options(unique_key="😀" * 190))
-        assert dispatch(unique_rig.parts, "noop", {}, Options(unique_key="😀" * 190)).id == first.id
-
-    def test_here_and_now_it_is_refused(self, unique_rig: Rig) -> None:
-        first = dispatch(unique_rig.parts, "noop", {}, Options(unique_key="k"))
-        with pytest.raises(UniqueKeyTaken, match=f"job {first.id} .* queued: nothing was run"):
-            run_inline(unique_rig.parts, "noop", {}, Options(unique_key="k"))
-        assert count(unique_rig.store) == 1
-
-    def test_one_that_is_deleted_meanwhile(self, unique_rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-        first = dispatch(unique_rig.parts, "noop", {}, Options(unique_key="k"))
-        from jobman_cli.store.lifecycle import insert
-
-        def delete(connection: Any, *arguments: Any) -> Any:
-            connection.execute(JOBS.delete().where(JOBS.c.id == first.id))
-            return {"k": first.id}
-
-        monkeypatch.setattr(insert, "key_holders", delete)
-        with pytest.raises(JobNotFound, match="deleted"):
-            dispatch(unique_rig.parts, "noop", {}, Options(unique_key="k"))
-
-
-class TestSession:
-    """A conflict inside the caller's own transaction leaves that transaction whole."""
-
-    @pytest.fixture
-    def session(self, store: Database) -> Iterator[Session]:
-        """Of the application's own engine, with the isolation that its database gives it."""
-        engine = create_engine(store.url)
-        with engine.begin() as connection:
-            connection.execute(text("DROP TABLE IF EXISTS of_theirs"))
-            connection.execute(text("CREATE TABLE of_theirs (word VARCHAR(10))"))
-        with Session(engine) as session:
-            yield session
-        with engine.begin() as connection:
-            connection.execute(text("DROP TABLE of_theirs"))
-        engine.dispose()
-
-    def words(self, store: Database) -> list[str]:
-        with store.reading() as connection:
-            return list(connection.execute(text("SELECT word FROM of_theirs")).scalars())
-
-    @pytest.mark.parametrize("many", [False, True])
-    def test_the_caller_goes_on(self, unique_rig: Rig, session: Session, many: bool) -> None:
-        there = int(dispatch(unique_rig.parts, "export", {"customer": 1}).id or 0)
-        session.execute(text("INSERT INTO of_theirs VALUES ('before')"))
-        if many:
-            given = [{"customer": 1}, {"customer": 2}]
-            ids = list(dispatch_many(unique_rig.parts, "export", given, session=session))
-        else:
-            ids = [
-                int(dispatch(unique_rig.parts, "export", {"customer": each}, session=session).id or 0)
-                for each in (1, 2)
-            ]
-        session.execute(text("INSERT INTO of_theirs VALUES ('after')"))
-        session.commit()
-        assert ids[0] == there
-        assert ids[1] != there
-        assert self.words(unique_rig.store) == ["before", "after"]
-        assert statuses(unique_rig.store, ids) == ["queued", "queued"]
-
-    @pytest.mark.parametrize("store", ["postgresql", "mariadb"], indirect=True)
-    def test_a_row_that_was_committed_after_the_transaction_began(
-        self, unique_rig: Rig, session: Session
-    ) -> None:
-        """REPEATABLE READ, MySQL's own default, does not see it; the index does, and the row is found."""
-        session.execute(text("SELECT count(*) FROM jobmans")).scalar()
-        there = dispatch(unique_rig.parts, "export", {"customer": 1})
-        assert dispatch(unique_rig.parts, "export", {"customer": 1}, session=session).id == there.id
-        session.commit()
-
-    def test_a_rollback_frees_the_key(self, unique_rig: Rig, session: Session) -> None:
-        dispatch(unique_rig.parts, "export", {"customer": 1}, session=session)
-        session.rollback()
-        assert count(unique_rig.store) == 0
-        assert dispatch_once(unique_rig.parts, "export", {"customer": 1})[1]
+        for number in range(6):
+            key = f"k{number}"
+            old = int(dispatch(parts, "give_up", {}, Options(unique_key=key)).id or 0)
+            if failed:
+                plain_rig.worker().drain()
+            else:
+                end(store, old)
+            with ThreadPoolExecutor(2) as pool:
+                one, other = pool.submit(again, old), pool.submit(anew, key)
+                conflicts, (job_id, written) = one.result(60), other.result(60)
+            assert conflicts == ([Conflict(old, key, job_id)] if written else [])
+            assert (job_id == old) is not written
+            states = statuses(store, [old])
+            assert states == (["failed" if failed else "completed"] if written else ["queued"])
+            assert len(failed_rows(store, old)) == (failed and written)
+            with store.transaction() as connection:
+                connection.execute(FAILED_JOBS.delete())
+                connection.execute(JOBS.delete())
 
 
 @pytest.mark.parametrize("store", ["postgresql", "sqlite"], indirect=True)

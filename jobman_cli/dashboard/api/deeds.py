@@ -31,7 +31,8 @@ def new_job(desk: Desk, asked: object, said: questions.NewJob) -> Acted:
     options = Options(said.queue, said.priority, said.delay, said.tags)
     job, written = dispatch_once(desk.parts, said.type, said.attribs, options)
     became = "dispatched" if written else "was there already, by its unique key"
-    return Acted(job_object(job, desk.jobman.settings), f"job {job.id} ({job.type}) {became}")
+    message = f"job {job.id} ({job.type}) {became}"
+    return Acted(job_object(job, desk.jobman.settings), message, int(written))
 
 
 @endpoint(

@@ -212,7 +212,7 @@ def test_failed_jobs_are_run_again(house: House) -> None:
     client = house.client()
     assert client.post("/api/failed/retry", json={"type": "other"}).json()["queued"] == 0
     answer = client.post("/api/jobs/15/retry")
-    assert answer.json() == {"queued": 1, "missing": 0, "elsewhere": 0}
+    assert answer.json() == {"queued": 1, "missing": 0, "elsewhere": 0, "conflicts": []}
     assert client.get("/api/jobs/15").json()["status"] == "queued" and client.get("/api/failed").json() == []
     house.fill("more", 2)
     answer = client.post("/api/failed/retry", json={"error": "MORE"})

@@ -106,9 +106,8 @@ def retry(
     """Run failed jobs again, with fresh tries.
 
     Do it after the fix. One whose unique key another job has is left alone and named. The exit code is 1 when
-    none was queued. To run jobs again that are completed or
-    cancelled, or were forgotten, see `requeue`; to drop failed jobs without running them, see `forget` and
-    `flush`.
+    none was queued. To run jobs again that are completed or cancelled, or were forgotten, see `requeue`; to
+    drop failed jobs without running them, see `forget` and `flush`.
     """
     options.checked(type=type, queue=queue)
     everything = ids == ["all"]

@@ -40,7 +40,7 @@ class Worker(SQLModel, table=True):
     pid_namespace: str = Field(sa_column=Column(String(64), nullable=False))
     start_time: int = Field(sa_column=Column(BIGINT, nullable=False))
     queues: list[str] = Field(default_factory=list, sa_column=Column(DOCUMENT, nullable=False))
-    #: A command for it (``pause``, ``continue``, ``terminate``), until it is taken.
+    #: Nobody sets it: commands go to supervisors, and are in their rows.
     command: str | None = Field(default=None, sa_column=Column(String(32), nullable=True))
     #: Bytes of resident memory of its process at the last heartbeat; NULL where nobody can tell.
     memory: int | None = Field(default=None, sa_column=Column(BIGINT, nullable=True))

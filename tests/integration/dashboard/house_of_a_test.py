@@ -1,4 +1,4 @@
-"""An application on SQLite with its dashboard, and rows in every table that say what a test wants them to."""
+"""An application with its dashboard, and rows in every table that say what a test wants them to."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from jobman_cli.operations.journal import audits
 from jobman_cli.settings import Settings
 from jobman_cli.settings.model import DASHBOARD_DEFAULTS
 from jobman_cli.store.database import Database
+from jobman_cli.store.schema import upgrade
 from jobman_cli.store.tables import JOBS, TABLES, Audit, UTCDateTime
 
 #: Words that the program itself reads; whatever else is text is anybody's.
@@ -42,14 +43,14 @@ class House:
     """One application and its dashboard.
 
     Args:
-        template: An empty database.
+        template: An empty database of SQLite, to be copied; or the URL of one of any kind.
         dashboard: Settings under `dashboard:`.
         settings: Other settings.
     """
 
     def __init__(
         self,
-        template: Path,
+        template: Path | str,
         path: Path,
         types: Sequence[JobType] = (),
         plugins: Sequence[PluginInfo] = (),
@@ -57,9 +58,14 @@ class House:
         dashboard: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
-        file = path / "jobman.db"
-        shutil.copy(template, file)
-        url = f"sqlite:///{file}"
+        if isinstance(template, str):
+            url = template
+            empty = Database(url)
+            upgrade(empty)
+            empty.close()
+        else:
+            shutil.copy(template, path / "jobman.db")
+            url = f"sqlite:///{path / 'jobman.db'}"
         options = {**DASHBOARD_DEFAULTS, **(dashboard or {})}
         self.jobman = Jobman(Settings(root=path, database=url, dashboard=options, **settings))
         self.store = Database(url)

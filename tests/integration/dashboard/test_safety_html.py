@@ -65,7 +65,7 @@ def entries(text: str) -> tuple[dict[str, Any], ...]:
 class Filled(House):
     """A house full of some texts."""
 
-    def __init__(self, template: Path, path: Path, texts: tuple[str, ...]) -> None:
+    def __init__(self, template: Path | str, path: Path, texts: tuple[str, ...]) -> None:
         path.mkdir()
         plugins = [PluginInfo(text, text, text, "broken", text, text, (text,)) for text in texts]
         # A lease that no slow run outlasts: pages show silent workers otherwise.

@@ -6,11 +6,13 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 bin := $(VENV)/bin
+fuzzes := tests/unit/test_settings.py::TestFuzz tests/integration/test_cli_fuzz.py tests/integration/test_queue_fuzz.py \
+	tests/integration/dashboard/test_api_fuzz.py tests/integration/dashboard/test_page_fuzz.py
 manifests := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 packages := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo frontend messages test check lint types fmt faults mutants screenshots bench bench-full clean
+.PHONY: help venv demo frontend messages test check lint types fmt faults fuzz mutants screenshots bench bench-full clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +45,10 @@ fmt: $(VENV)/.dev ## Put the code into its format
 faults: $(VENV)/.dev ## Run the long fault profile (JOBMAN_FAULT_SEEDS=5, JOBMAN_FAULT_SEED=n, JOBMAN_FAULT_SOAK=seconds)
 	@scripts/test-deps
 	JOBMAN_FAULT_PROFILE=long $(bin)/python -m pytest tests/faults --timeout 3600 $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.dev ## Try 10,000 inputs of each kind: config, attribs, CLI, HTTP, queue (FUZZ_INPUTS=n for another number)
+	@scripts/test-deps
+	FUZZ_INPUTS=$${FUZZ_INPUTS:-10000} $(bin)/python -m pytest $(fuzzes) $(PYTEST_ARGS)
 
 mutants: $(VENV)/.dev ## Break the product on purpose and see that the tests notice
 	$(bin)/python scripts/mutants

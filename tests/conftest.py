@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fuzzing import TRIED
 from processes import JobmanProcess
 from processes import start_jobman as start_process
 from provision import DATABASES, ENGINES, provide
@@ -122,6 +123,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _unstarted:
         left_out["the run ended before their turn"] = list(_unstarted)
 
+    if TRIED:
+        terminalreporter.section("fuzzed inputs")
+        for kind, number in sorted(TRIED.items()):
+            terminalreporter.write_line(f"{kind}: {number:,}")
     terminalreporter.section("not run")
     for reason, nodeids in sorted(left_out.items()):
         terminalreporter.write_line(reason)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from cli_app import App
+from fuzzing import many, patience, tried
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -211,6 +212,7 @@ class Site:
         if code not in (0, 1):
             assert captured.err, "it says nothing"
         self.examples += 1
+        tried("attribs" if given[:1] == ["dispatch"] or given[:3] == ["try", "hello", "--sync"] else "CLI")
         self.codes[code] = self.codes.get(code, 0) + 1
 
 
@@ -233,9 +235,9 @@ def fuzz(number: int) -> Any:
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(patience(300))
 def test_any_arguments(site: Site) -> None:
-    @fuzz(1300)
+    @fuzz(many(1300))
     @example(["retry", "987654321"], "")  # well-formed, and nothing matches
     @given(arguments, stdin)
     def check(given_arguments: list[str], piped: str) -> None:
@@ -246,14 +248,14 @@ def test_any_arguments(site: Site) -> None:
     assert {0, 1, 2} <= set(site.codes)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(patience(300))
 def test_any_attribs(site: Site) -> None:
-    @fuzz(400)
+    @fuzz(many(400, 0.5))
     @given(dispatches)
     def check_dispatch(given_arguments: list[str]) -> None:
         site.call(given_arguments, "")
 
-    @fuzz(400)
+    @fuzz(many(400, 0.5))
     @given(tries)
     def check_try(given_arguments: list[str]) -> None:
         site.call(given_arguments, "")
@@ -264,7 +266,7 @@ def test_any_attribs(site: Site) -> None:
     assert {0, 2} <= set(site.codes)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(patience(300))
 def test_any_arguments_of_what_runs(site: Site) -> None:
     """`run-worker` with something that is refused, and the schedule."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzzing import many, patience, tried
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -758,6 +759,7 @@ class TestHouse:
 
 def loads_or_says(text: str | bytes, root: Path, environ: dict[str, str] | None = None) -> None:
     """The one promise of the fuzz: settings, or a ConfigurationError of printable lines."""
+    tried("config")
     file = root / "jobman.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:
@@ -769,7 +771,7 @@ def loads_or_says(text: str | bytes, root: Path, environ: dict[str, str] | None 
 
 
 QUIET = settings(
-    max_examples=150,
+    max_examples=many(150, 0.2),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -803,6 +805,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.timeout(patience(120))
 class TestFuzz:
     @QUIET
     @given(text=st.text() | st.binary())

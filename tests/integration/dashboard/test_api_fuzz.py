@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import schemathesis
+from fuzzing import many, patience, tried
 from house_of_a_test import House
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from test_api import ENTRIES, hello
 from jobman_cli.dashboard.api.table import ENDPOINTS, ROOT
 
 #: Requests of each kind for each address.
-EXAMPLES = 8
+EXAMPLES = many(8, 0.4 / (2 * len(ENDPOINTS)))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -63,6 +64,7 @@ def name_what_is_there(data: st.DataObject, case: schemathesis.Case) -> None:
                 part[name] = data.draw(st.sampled_from(THERE[name]), name)
 
 
+@pytest.mark.timeout(patience(120))
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("method", "path"), [(each.method, ROOT + each.path) for each in ENDPOINTS])
 def test_it_is_true_to_its_description(
@@ -86,6 +88,7 @@ def test_it_is_true_to_its_description(
     def examples(data: st.DataObject, case: schemathesis.Case) -> None:
         if mode is GenerationMode.POSITIVE:
             name_what_is_there(data, case)
+        tried("HTTP")
         case.call_and_validate(checks=[*CHECKS, *broken])
 
     examples()

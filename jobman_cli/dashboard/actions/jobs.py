@@ -127,9 +127,9 @@ def _state(desk: Desk, job_id: int) -> str:
 
 def _left(conflicts: Sequence[Conflict]) -> str:
     """Who was left alone because another job has the unique key; empty for none."""
-    named = ", ".join(f"{each.id} (job {each.holder} has its key)" for each in conflicts[:10])
+    named = ", ".join(f"{each.id} ({each.holder})" for each in conflicts[:10])
     more = " …" if len(conflicts) > 10 else ""
-    return f" Left alone: {named}{more}." if conflicts else ""
+    return f" Left alone, with the job that has its unique key: {named}{more}." if conflicts else ""
 
 
 def _one(desk: Desk, job_id: int, number: int, message: str, conflicts: Sequence[Conflict] = ()) -> Done:

@@ -56,8 +56,9 @@ def _send(request: Request, typed: Mapping[str, str]) -> Response:
     def act() -> Done:
         job, written = dispatch_once(desk.parts, job_type.name, attribs, _options(typed))
         made.append(int(job.id or 0))
-        became = "is dispatched." if written else "is there already, by its unique key."
-        return Done(f"Job {job.id} ({job.type}) {became}", int(written))
+        if not written:
+            return Done(f"Job {job.id} ({job.type}) is there already, by its unique key.")
+        return Done(f"Job {job.id} ({job.type}) is dispatched.", 1)
 
     if wrong:
         return _show(request, job_type, typed, wrong)

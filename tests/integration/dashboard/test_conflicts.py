@@ -75,8 +75,8 @@ def test_all_that_match(
     before = rows(rig, pairs)
     page = site.get(path, q=q)
     after = site.press(site.get(page.links[link]), button)
-    named = ", ".join(f"{old} (job {holder} has its key)" for old, holder in pairs[:10])
-    assert f"{said} Left alone: {named} …." in after.words
+    named = ", ".join(f"{old} ({holder})" for old, holder in pairs[:10])
+    assert f"{said} Left alone, with the job that has its unique key: {named} …." in after.words
     assert rows(rig, pairs) == before
     assert statuses(rig.store, [free]) == ["queued"]
     assert site.audit()[0][1:] == ("done", 1)

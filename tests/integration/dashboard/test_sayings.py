@@ -201,6 +201,8 @@ def test_what_is_no_saying_stays_as_it_is() -> None:
     say = _translations("zh-TW").gettext
     for text in ("", "Ada", "a\nb", "<b>", "%(id)s", "x" * 10_000):
         assert translated(text, say) == text
+    left = "2 failed jobs retried. Left alone, with the job that has its unique key: 5 (6), 7 (8)."
+    assert not english(translated(left, say))
     assert translated("Job 7 runs again.", str) == "Job 7 runs again."
     assert translated("there is no job '%(id)s %s {0}'", say) == "沒有工作 '%(id)s %s {0}'"
 

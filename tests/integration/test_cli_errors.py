@@ -131,7 +131,7 @@ def test_flags_win_over_the_configuration(app: App, tmp_path: Path) -> None:
 
 
 def test_config_check(app: App) -> None:
-    assert "6 job types" in app.ok("config", "check").out
+    assert "7 job types" in app.ok("config", "check").out
     app.configure("modules: [jobs_of_a_test, nowhere]\njobs: {helo: {tries: 2}}\n")
     result = app("config", "check", "--json")
     assert result.code == 78

@@ -320,11 +320,11 @@ class TestProgress:
 
         real, calls = failed._retry, []
 
-        def interrupted(parts: Any, ids: list[int]) -> int:
+        def interrupted(parts: Any, ids: list[int], done: Any) -> None:
             if calls:
                 raise KeyboardInterrupt
             calls.append(ids)
-            return real(parts, ids)
+            real(parts, ids, done)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(selection, "BATCH", 1)

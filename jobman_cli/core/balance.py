@@ -83,14 +83,16 @@ def step(pools: Mapping[str, Load], limits: Limits, *, by_time: bool) -> dict[st
     result = {}
     for name in sorted(pools, key=lambda each: wanted[each]):  # as Horizon: who wants least comes first
         load, want = pools[name], wanted[name]
-        if want > load.workers:
-            room = min(limits.most - total, limits.shift)
-            ceiling = max(limits.least, limits.most - (len(pools) - 1) * limits.least)
-            result[name] = max(load.workers, min(load.workers + max(room, 0), ceiling, want))
+        left = max(limits.most - total, 0)
+        ceiling = max(limits.least, limits.most - (len(pools) - 1) * limits.least)
+        if want > load.workers > ceiling:  # it sits where others have their least
+            result[name] = max(ceiling, load.workers - limits.shift)
+        elif want > load.workers:
+            result[name] = max(load.workers, min(load.workers + min(left, limits.shift), ceiling, want))
         else:
             spare = min(total - limits.least, limits.shift)
             result[name] = max(load.workers - max(spare, 0), limits.least, want)
-            result[name] = min(result[name], max(load.workers, limits.least))
+            result[name] = min(result[name], max(load.workers, min(limits.least, load.workers + left)))
         # A worker that is told to end still runs, perhaps a long job: its room is free when it is gone.
         total += max(result[name] - load.workers, 0)
     return result

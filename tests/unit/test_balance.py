@@ -121,6 +121,13 @@ def test_a_hundred_steps_of_a_simulated_load() -> None:
     assert course[-1] == (1, 1) and waits == {"a": 0, "b": 0}
 
 
+def test_a_new_pool_waits_for_room_and_gets_it() -> None:
+    """Its least is no excuse for more workers than the most; who sits in its place goes."""
+    limits, b = Limits(2, 4, 1), Load(3, 100, 10.0)
+    assert step({"a": Load(0, 0, 0.0), "b": b}, limits, by_time=True) == {"a": 1, "b": 2}
+    assert step({"a": Load(1, 0, 0.0), "b": Load(2, 100, 10.0)}, limits, by_time=True) == {"a": 2, "b": 2}
+
+
 loads = st.builds(Load, st.integers(0, 20), st.integers(0, 10_000), st.floats(0, 100))
 
 

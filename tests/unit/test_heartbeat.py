@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from jobman_cli.errors import StoreUnavailable
-from jobman_cli.runtime.consumer.supervisor import BEAT_AGAIN, Supervisor
-from jobman_cli.runtime.consumer.undertaker import ANSWER
+from jobman_cli.runtime.consumer.supervisor import Supervisor
 
 
 class Flapping:
@@ -45,9 +44,8 @@ def test_a_missed_heartbeat_is_made_up_for_soon(caplog: pytest.LogCaptureFixture
             now = time.monotonic()
             supervisor._next_beat = min(supervisor._next_beat, now)
             Supervisor._beat(supervisor)
-            gaps.append(supervisor._next_beat - now)
+            gaps.append(supervisor._next_beat - time.monotonic())
     assert database.asked == 4
-    assert all(gap < BEAT_AGAIN + ANSWER for gap in gaps[:3]), gaps
-    assert BEAT_AGAIN <= 0.25, "shorter than a database that restarts again and again is there for"
+    assert all(gap <= 0.25 for gap in gaps[:3]), "sooner than a database that came back goes again"
     assert gaps[3] == pytest.approx(9.0, abs=0.5)
     assert caplog.text.count("no heartbeat") == 1

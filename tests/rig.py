@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from provision import DATABASES, ENGINES
 from servers import DatabaseServer
-from sqlalchemy import event, select, text
+from sqlalchemy import event, func, select, text
 
 from jobman_cli.core.context import Context
 from jobman_cli.core.jobtype import JobType, job
@@ -416,6 +416,11 @@ def set_worker(store: Database, uuid: str, state: str) -> None:
 def add_jobs(store: Database, number: int = 1, **fields: Any) -> list[int]:
     given = {"type": "noop", "queue": "default", "priority": 0, "tries": 1, "timeout": None, **fields}
     return [row.id for row in store.run(insert_jobs, NewJob(**given), ["{}"] * number)]
+
+
+def count_jobs(store: Database) -> int:
+    with store.reading() as connection:
+        return int(connection.execute(select(func.count()).select_from(JOBS)).scalar_one())
 
 
 def change(store: Database, job_id: int, **values: Any) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, add_worker, counted_commits, row_of, statuses
+from rig import Rig, add_worker, count_jobs, counted_commits, row_of, statuses
 from servers import HOST, RedisServer, free_port
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import Session
@@ -31,7 +31,6 @@ from jobman_cli.operations import dispatch as module
 from jobman_cli.operations.dispatch import Options, dispatch, dispatch_many, push
 from jobman_cli.operations.line import promote, push_pending
 from jobman_cli.settings import Settings
-from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import claim_ids
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.tables import JOBS
@@ -43,11 +42,6 @@ EACH = pytest.mark.parametrize(
     indirect=True,
     ids=["sqlite", "postgresql", "mariadb"],
 )
-
-
-def count(store: Database) -> int:
-    with store.reading() as connection:
-        return int(connection.execute(select(func.count()).select_from(JOBS)).scalar_one())
 
 
 def in_line(rig: Rig, queue: str = "default") -> int:
@@ -159,7 +153,7 @@ class TestOne:
         (name,) = options
         with pytest.raises(InvalidOption, match=name):
             dispatch(rig.parts, "noop", None, Options(**options))
-        assert count(rig.store) == 0
+        assert count_jobs(rig.store) == 0
 
     @ONE
     @pytest.mark.parametrize("priority", [-1000, 0, 1000])
@@ -174,7 +168,7 @@ class TestOne:
                 dispatch(rig.parts, "hello", attribs)  # type: ignore[arg-type]
         with pytest.raises(UnknownJobType, match="did you mean 'hello'"):
             dispatch(rig.parts, "helo", {})
-        assert count(rig.store) == 0
+        assert count_jobs(rig.store) == 0
 
     @EACH
     def test_the_size_limit_counts_bytes(self, rig: Rig) -> None:
@@ -183,7 +177,7 @@ class TestOne:
         dispatch(rig.parts, "hello", {"name": "ü" * ((most - frame) // 2)})
         with pytest.raises(InvalidAttribs, match="more than 1,048,576"):
             dispatch(rig.parts, "hello", {"name": "ü" * (most // 2)})
-        assert count(rig.store) == 1
+        assert count_jobs(rig.store) == 1
 
 
 class TestQueueAway:
@@ -266,7 +260,7 @@ class TestMany:
             "249",
         ]
         assert list(ids) == sorted(set(ids))
-        assert count(rig.store) == 250
+        assert count_jobs(rig.store) == 250
         assert in_line(rig) == (250 if rig.engine.name == "redis" else 0)
 
     @ONE
@@ -286,7 +280,7 @@ class TestMany:
         bad = [{"name": "x"}] * 25 + [{"count": "many"}] + [{}] * 10
         with pytest.raises(InvalidAttribs, match=r"number 25 \(from 0\).*count.*20 were dispatched"):
             dispatch_many(rig.parts, "hello", bad)
-        assert count(rig.store) == 20
+        assert count_jobs(rig.store) == 20
         with pytest.raises(InvalidAttribs, match=r"number 1 .*object"):
             dispatch_many(rig.parts, "hello", [{}, 5])  # type: ignore[list-item]
 
@@ -350,7 +344,7 @@ class TestSession:
         kept = dispatch(rig.parts, "noop", session=session)
         session.commit()
         assert pushed == [[kept.id]]
-        assert count(rig.store) == 1
+        assert count_jobs(rig.store) == 1
 
     def test_close_without_a_commit(self, rig: Rig, session: Session, pushed: list[list[int]]) -> None:
         dispatch(rig.parts, "noop", session=session)
@@ -358,7 +352,7 @@ class TestSession:
         kept = dispatch(rig.parts, "noop", session=session)
         session.commit()
         assert pushed == [[kept.id]]
-        assert count(rig.store) == 1
+        assert count_jobs(rig.store) == 1
 
     def test_a_savepoint_that_is_released(self, rig: Rig, session: Session, pushed: list[list[int]]) -> None:
         outer = dispatch(rig.parts, "noop", session=session)
@@ -380,7 +374,7 @@ class TestSession:
         after = dispatch(rig.parts, "noop", session=session)
         session.commit()
         assert pushed == [[outer.id, after.id]]
-        assert count(rig.store) == 2
+        assert count_jobs(rig.store) == 2
 
     def test_an_error_in_the_block(self, rig: Rig, session: Session, pushed: list[list[int]]) -> None:
         with pytest.raises(ZeroDivisionError), session.begin():
@@ -388,7 +382,7 @@ class TestSession:
             1 / 0  # noqa: B018
         session.commit()
         assert pushed == []
-        assert count(rig.store) == 0
+        assert count_jobs(rig.store) == 0
 
     def test_two_applications(self, rig: Rig, session: Session, pushed: list[list[int]]) -> None:
         other: list[list[int]] = []
@@ -423,4 +417,4 @@ def test_a_session_of_another_kind_of_database(rig: Rig) -> None:
         pytest.raises(UsageError, match="of a sqlite database"),
     ):
         dispatch(rig.parts, "noop", session=session)
-    assert count(rig.store) == 0
+    assert count_jobs(rig.store) == 0

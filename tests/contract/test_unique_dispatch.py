@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, statuses
-from sqlalchemy import create_engine, func, select, text
+from rig import Rig, count_jobs, statuses
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from jobman_cli.core.context import Context
@@ -33,11 +33,6 @@ WORKERS = pytest.mark.parametrize(
     [("sqlite", "database"), ("postgresql", "redis"), ("mariadb", "redis"), ("postgresql", "database")],
     indirect=True,
 )
-
-
-def count(store: Database) -> int:
-    with store.reading() as connection:
-        return int(connection.execute(select(func.count()).select_from(JOBS)).scalar_one())
 
 
 @pytest.fixture
@@ -109,7 +104,7 @@ class TestDispatch:
         assert len(caught.value.message) < 100
         caught.value.message.encode()
         assert "\n" not in caught.value.message
-        assert count(unique_rig.store) == 0
+        assert count_jobs(unique_rig.store) == 0
 
     def test_the_longest_key(self, unique_rig: Rig) -> None:
         first = dispatch(unique_rig.parts, "noop", {}, Options(unique_key="😀" * 190))
@@ -119,7 +114,7 @@ class TestDispatch:
         first = dispatch(unique_rig.parts, "noop", {}, Options(unique_key="k"))
         with pytest.raises(UniqueKeyTaken, match=f"job {first.id} .* queued: nothing was run"):
             run_inline(unique_rig.parts, "noop", {}, Options(unique_key="k"))
-        assert count(unique_rig.store) == 1
+        assert count_jobs(unique_rig.store) == 1
 
     def test_one_that_is_deleted_meanwhile(self, unique_rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         first = dispatch(unique_rig.parts, "noop", {}, Options(unique_key="k"))
@@ -186,7 +181,7 @@ class TestSession:
     def test_a_rollback_frees_the_key(self, unique_rig: Rig, session: Session) -> None:
         dispatch(unique_rig.parts, "export", {"customer": 1}, session=session)
         session.rollback()
-        assert count(unique_rig.store) == 0
+        assert count_jobs(unique_rig.store) == 0
         assert dispatch_once(unique_rig.parts, "export", {"customer": 1})[1]
 
 

@@ -126,10 +126,10 @@ class LostLink(Link):
         self.sent = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
+    def transaction(self, alone: bool = False) -> Iterator[Any]:
         self.sent += 1
         word = self.plan.pop(0) if self.plan else None
-        if word == "away":
+        if word == "away" or (word == "before" and alone and self.database.dialect.commits_alone):
             raise StoreUnavailable("away")
         if word == "late":
             connection = self.database.engine.connect()
@@ -137,7 +137,7 @@ class LostLink(Link):
             yield connection
             threading.Timer(0.1, lambda: (transaction.commit(), connection.close())).start()
             raise StoreUnavailable("nobody waited for the answer to COMMIT")
-        with super().transaction() as connection:
+        with super().transaction(alone) as connection:
             yield connection
             if word == "before":
                 raise StoreUnavailable("it broke before the COMMIT")

@@ -141,13 +141,19 @@ class Exchange:
         return ticket
 
     def _commit(self, finishes: list[Finish], ticket: Ticket | None) -> list[Claim]:
-        """The one transaction, sent until it passes."""
+        """The one transaction, sent until it passes; where it can be, it is a single statement."""
         in_doubt = False
+        alone = self._link.database.dialect.commits_alone and all(finish.is_bare for finish in finishes)
+        alone = alone and (ticket is None or bool(ticket.ids))
 
         def send() -> tuple[list[Claim], list[InLine]]:
             nonlocal in_doubt
             doubt, in_doubt = in_doubt, True
-            return self._link.run(self._write, finishes, ticket, doubt)
+            if doubt or not alone:
+                return self._link.run(self._write, finishes, ticket, doubt)
+            if finishes and ticket is not None:
+                return self._recorder.trade(finishes, ticket.ids), []
+            return self._link.run_alone(self._write, finishes, ticket, doubt)
 
         claims, released = self._insist(send)
         self._hand.forget([finish.claim for finish in finishes])

@@ -15,9 +15,10 @@ from jobman_cli.runtime.runner import Attempt
 from jobman_cli.store.database import Link
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim
-from jobman_cli.store.lifecycle.finish import Finish, complete, fail
+from jobman_cli.store.lifecycle.finish import Finish, complete, fail, find_refused
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.release import release
+from jobman_cli.store.lifecycle.trade import finish_and_claim
 
 logger = logging.getLogger("jobman.worker")
 
@@ -64,10 +65,24 @@ class Recorder:
                     connection, dialect, worker, finish, self._parts.engine.name
                 ):
                     refused.append(finish)
+        self._note_refused(refused)
+        return released
+
+    def trade(self, finishes: Sequence[Finish], ids: list[int]) -> list[Claim]:
+        """Record bare ends and claim ids, in one statement that commits by itself.
+
+        Raises:
+            StoreUnavailable: when the database is away; it may have been done, and the rows tell.
+        """
+        recorded, claims = self._link.run_alone(finish_and_claim, self._worker, finishes, ids)
+        everything = recorded == len(finishes)
+        self._note_refused([] if everything else self._link.run(find_refused, self._worker, finishes))
+        return claims
+
+    def _note_refused(self, refused: list[Finish]) -> None:
         self._refused = refused
         for finish in refused:
             logger.warning("job %d: its end was refused, it is no longer this worker's", finish.claim.id)
-        return released
 
     def count(self, finishes: Sequence[Finish]) -> None:
         """Count what ``write`` was given last, once its transaction has committed."""

@@ -776,7 +776,7 @@ def test_no_statement_binds_a_columns_own_name() -> None:
     own = set(JOBS.c.keys())
     for dialect in (SQLite(), PostgreSQL(), MySQL()):
         moves = [
-            claims._by_ids(dialect),
+            claims.claim_by_ids(dialect),
             claims._by_line(dialect, "queued"),
             line._promote(dialect),
             releases._release(dialect),

@@ -7,12 +7,12 @@ database's clock, a batch of rows that travels as one JSON document, a list of i
 from __future__ import annotations
 
 from jobman_cli.errors import ConfigurationError
-from jobman_cli.store.dialects.base import Dialect, Kind
+from jobman_cli.store.dialects.base import Batch, Dialect, Kind
 from jobman_cli.store.dialects.mysql import MySQL
 from jobman_cli.store.dialects.postgresql import PostgreSQL
 from jobman_cli.store.dialects.sqlite import SQLite
 
-__all__ = ["Dialect", "Kind", "MySQL", "PostgreSQL", "SQLite", "dialect_for"]
+__all__ = ["Batch", "Dialect", "Kind", "MySQL", "PostgreSQL", "SQLite", "dialect_for"]
 
 _DIALECTS: dict[str, type[Dialect]] = {
     "sqlite": SQLite,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Insert, Select, Subquery, Table
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Insert, Select, Subquery, Table, Update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 #: The index of unique keys, as the databases name it when they refuse a row.
@@ -21,6 +22,17 @@ class Kind(Enum):
     TIME = "time"
 
 
+class Batch(Enum):
+    """How a batch of rows in which nothing is missing travels best."""
+
+    #: As one JSON document, like any other.
+    DOCUMENT = "document"
+    #: As one array a column: the server need not look for keys.
+    COLUMNS = "columns"
+    #: A statement a row: the database lives in this process, and there is no trip to save.
+    ROWS = "rows"
+
+
 class Dialect:
     """One database's way. Stateless but for what the first connection tells about the server."""
 
@@ -34,6 +46,11 @@ class Dialect:
 
     #: The column of ``jobmans`` whose unique index says who bears a unique key.
     unfinished_key: ClassVar[str] = "unique_key"
+
+    #: For batches in which nothing is missing.
+    batch: ClassVar[Batch] = Batch.DOCUMENT
+    #: A statement alone needs no BEGIN and no COMMIT, which are trips of their own elsewhere.
+    commits_alone: ClassVar[bool] = False
 
     #: Set in a process that looks after others: its connections wait for a lock one second, not for ever.
     impatient: bool = False
@@ -74,6 +91,35 @@ class Dialect:
         NULL; a time is given in seconds since 1970. The subquery has one more column, ``position``, that
         keeps the rows' order.
         """
+        raise NotImplementedError
+
+    def columns(self, name: str, **columns: Kind) -> Subquery:
+        """A batch of rows as a subquery, read from one parameter a column, ``name_column``.
+
+        Only where ``batch`` says so. No value may be missing. See ``column_list``.
+        """
+        raise NotImplementedError
+
+    def column_list(self, numbers: Sequence[float]) -> Any:
+        """The value of one parameter of ``columns``."""
+        raise NotImplementedError
+
+    def run_each(self, connection: Connection, statement: Update, rows: list[dict[str, Any]]) -> int:
+        """Send a statement once for each row of parameters, with nothing in between.
+
+        Only where ``batch`` says so.
+
+        Args:
+            statement: Made once: its text is kept.
+            rows: By the parameters' names, as the driver takes them; for times see ``moment``.
+
+        Returns:
+            How many rows of the table changed.
+        """
+        raise NotImplementedError
+
+    def moment(self, seconds: float) -> Any:
+        """A time in seconds since 1970 as the driver takes it."""
         raise NotImplementedError
 
     def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     Text,
+    Update,
     bindparam,
     cast,
     column,
@@ -34,10 +36,10 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import dialect, insert
 
 from jobman_cli.errors import ConfigurationError, StoreUnavailable
-from jobman_cli.store.dialects.base import Dialect, Kind
+from jobman_cli.store.dialects.base import Batch, Dialect, Kind
 
 #: Seconds to wait for another process's write.
 BUSY = 5.0
@@ -49,6 +51,7 @@ class SQLite(Dialect):
     """Clock: the host's, through SQL functions of our own; one file has one host."""
 
     name = "sqlite"
+    batch = Batch.ROWS
     # Its planner knows no numbers of rows, takes the index by state, and sorts all that wait for one queue.
     jobs_by_line = "jobmans INDEXED BY ix_jobmans_line"
 
@@ -133,6 +136,14 @@ class SQLite(Dialect):
         sql = f"SELECT {values}, key AS position FROM json_each(:{name})"  # noqa: S608 - names from this package only
         return text(sql).columns(*map(column, columns), column("position")).subquery(name)
 
+    def run_each(self, connection: Connection, statement: Update, rows: list[dict[str, Any]]) -> int:
+        """``executemany`` by the driver: SQLAlchemy's own takes longer over each row than SQLite does."""
+        return connection.exec_driver_sql(_driver_text(statement), rows).rowcount
+
+    def moment(self, seconds: float) -> Any:
+        """The text that the tables keep."""
+        return stamp(seconds)
+
     def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """A subquery over a JSON list: one text, whatever the number of ids."""
         ids = func.json_each(bindparam(name)).table_valued("value")
@@ -145,12 +156,24 @@ class SQLite(Dialect):
 
 def stamp(seconds: float) -> str:
     """A time as the tables keep it, from seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_second(whole)}.{rest:06d}"
+
+
+@cache
+def _driver_text(statement: Update) -> str:
+    return str(statement.compile(dialect=dialect(paramstyle="named")))
+
+
+@lru_cache(maxsize=16)
+def _second(whole: int) -> str:
+    return datetime.fromtimestamp(whole, UTC).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def _give_clock(dbapi: Any) -> None:
-    dbapi.create_function("jobman_now", 0, lambda: stamp(time.time()))
-    dbapi.create_function("jobman_now_ms", 0, lambda: int(time.time() * 1000))
+    # "Deterministic" lets a statement ask once for all of its rows; the next statement asks again.
+    dbapi.create_function("jobman_now", 0, lambda: stamp(time.time()), deterministic=True)
+    dbapi.create_function("jobman_now_ms", 0, lambda: int(time.time() * 1000), deterministic=True)
     dbapi.create_function("jobman_boottime", 0, lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     dbapi.create_function("jobman_time", 1, lambda seconds: None if seconds is None else stamp(seconds))
     dbapi.create_function("jobman_later", 1, lambda seconds: stamp(time.time() + seconds))

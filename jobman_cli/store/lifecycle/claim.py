@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -58,9 +59,19 @@ def claim_ids(connection: Connection, dialect: Dialect, worker: str, ids: list[i
     Returns:
         The claims, in the order of ``ids``; who is missing was claimed, cancelled or never written.
     """
-    rows = _by_ids(dialect)(connection, {"claimant": worker, "ids": dialect.id_list(ids)})
-    claims = {row[0]: Claim(*tuple(row)) for row in rows}
-    return [claims[id] for id in ids if id in claims]
+    rows = claim_by_ids(dialect)(connection, {"claimant": worker, "ids": dialect.id_list(ids)})
+    return in_order(ids, claims_of(rows))
+
+
+def claims_of(rows: Iterable[Any]) -> list[Claim]:
+    """Rows of the claim's columns, as claims."""
+    return [Claim(*row) for row in rows]
+
+
+def in_order(ids: list[int], claims: list[Claim]) -> list[Claim]:
+    """The claims in the order of ``ids``."""
+    known = {claim.id: claim for claim in claims}
+    return [known[id] for id in ids if id in known]
 
 
 def claim_line(
@@ -85,7 +96,7 @@ def claim_line(
     rows = list(_by_line(dialect, "queued")(connection, values))
     if len(rows) < limit and after is None:
         rows += _by_line(dialect, "pending")(connection, values | {"most": limit - len(rows)})
-    return sorted((Claim(*tuple(row)) for row in rows), key=lambda claim: (claim.rank, claim.id))
+    return sorted(claims_of(rows), key=lambda claim: (claim.rank, claim.id))
 
 
 def held(connection: Connection, dialect: Dialect, worker: str) -> list[Claim]:
@@ -96,11 +107,12 @@ def held(connection: Connection, dialect: Dialect, worker: str) -> list[Claim]:
         .order_by(JOBS.c.id)
         .with_for_update()
     ).all()
-    return [Claim(*tuple(row)) for row in rows]
+    return claims_of(rows)
 
 
 @cache
-def _by_ids(dialect: Dialect) -> Move:
+def claim_by_ids(dialect: Dialect) -> Move:
+    """The ids are those of the parameter ``ids``, the worker is ``claimant``."""
     # Said by what it is not, so that no planner prefers the line's partial index to the primary key.
     waits = text("status NOT IN ('scheduled', 'running', 'completed', 'failed', 'cancelled')")
     pick = select(JOBS.c.id).where(dialect.one_of(JOBS.c.id, "ids"), waits, _live())

@@ -13,6 +13,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    Subquery,
+    Text,
     Update,
     and_,
     bindparam,
@@ -20,15 +22,17 @@ from sqlalchemy import (
     cast,
     func,
     insert,
+    literal_column,
+    null,
     select,
     text,
     update,
 )
 from sqlalchemy import tuple_ as row_of
 
-from jobman_cli.core.outcome import Outcome, OutcomeKind
+from jobman_cli.core.outcome import COMPLETED, Outcome, OutcomeKind
 from jobman_cli.store.database import compact_json
-from jobman_cli.store.dialects import Dialect, Kind
+from jobman_cli.store.dialects import Batch, Dialect, Kind
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS
 
@@ -63,29 +67,78 @@ class Finish:
     logs: str | None = None
     progress: str | None = None
 
+    @property
+    def is_bare(self) -> bool:
+        """True when there is nothing to record of a completed attempt but when it began and ended."""
+        return (
+            self.outcome is COMPLETED and self.attribs is None and self.logs is None and self.progress is None
+        )
+
 
 def complete(
     connection: Connection, dialect: Dialect, worker: str, finishes: Sequence[Finish]
 ) -> list[Finish]:
-    """Record completed attempts: one statement, but for batches too large for a packet.
+    """Record completed attempts: one statement for those that left nothing but their times, where the
+    database has a short way for them, and one for the others, but for batches too large for a packet.
 
     Returns:
         Those that the fence refused: the job is no longer this worker's.
     """
-    recorded = 0
-    for ids, document in _documents(finishes):
-        values = {"finisher": worker, "done": document, "ids": dialect.id_list(ids)}
-        result = connection.execute(_complete(dialect), values)
-        recorded += len(result.all()) if dialect.update_returning else result.rowcount
-    if recorded == len(finishes):
-        return []
-    # Which ones? What was recorded earlier under the same fence (its answer was lost) counts as well.
+    recorded, others = 0, finishes
+    if dialect.batch is not Batch.DOCUMENT and (bare := [each for each in finishes if each.is_bare]):
+        recorded = _complete_bare(connection, dialect, worker, bare)
+        others = [each for each in finishes if not each.is_bare] if len(bare) < len(finishes) else ()
+    for ids, document in _documents(others):
+        values = {"finisher": worker, "done": document, "finished": dialect.id_list(ids)}
+        recorded += connection.execute(_complete(dialect), values).rowcount
+    return [] if recorded == len(finishes) else find_refused(connection, dialect, worker, finishes)
+
+
+def find_refused(
+    connection: Connection, _dialect: Dialect, worker: str, finishes: Sequence[Finish]
+) -> list[Finish]:
+    """Those of ``finishes`` that are not recorded.
+
+    What was recorded earlier under the same fence (its answer was lost) counts as well.
+    """
     pairs = [(finish.claim.id, finish.claim.claims) for finish in finishes]
     done = and_(
         row_of(JOBS.c.id, JOBS.c.claims).in_(pairs), JOBS.c.worker_id == worker, JOBS.c.status == "completed"
     )
     found = set(connection.execute(select(JOBS.c.id).where(done)).scalars())
     return [finish for finish in finishes if finish.claim.id not in found]
+
+
+def _complete_bare(connection: Connection, dialect: Dialect, worker: str, finishes: Sequence[Finish]) -> int:
+    """How many the fence let through."""
+    if dialect.batch is Batch.ROWS:
+        moment = dialect.moment
+        rows = [
+            {
+                "job": each.claim.id,
+                "fence": each.claim.claims,
+                "finisher": worker,
+                "began": moment(each.ended if each.started is None else each.started),
+                "ended": moment(each.ended),
+            }
+            for each in finishes
+        ]
+        return dialect.run_each(connection, _complete_each(), rows)
+    return connection.execute(complete_columns(dialect), columns_of(dialect, worker, finishes)).rowcount
+
+
+def columns_of(dialect: Dialect, worker: str, finishes: Sequence[Finish]) -> dict[str, Any]:
+    """The parameters of ``complete_columns``."""
+    a_list = dialect.column_list
+    ids = [each.claim.id for each in finishes]
+    return {
+        "finisher": worker,
+        "finished": dialect.id_list(ids),
+        "done_id": a_list(ids),
+        "done_claims": a_list([each.claim.claims for each in finishes]),
+        "done_started": a_list([each.ended if each.started is None else each.started for each in finishes]),
+        "done_ended": a_list([each.ended for each in finishes]),
+    }
 
 
 def fail(connection: Connection, dialect: Dialect, worker: str, finish: Finish, engine: str) -> bool:
@@ -220,10 +273,23 @@ def _complete(dialect: Dialect) -> Update:
         logs=Kind.TEXT,
         progress=Kind.TEXT,
     )
-    statement = (
+    return _completed(
+        dialect, done, done.c.code, **kept(dialect, done.c.attribs, done.c.logs, done.c.progress)
+    )
+
+
+@cache
+def complete_columns(dialect: Dialect) -> Update:
+    """Bare ends, a list a column."""
+    times = {"started": Kind.TIME, "ended": Kind.TIME}
+    return _completed(dialect, dialect.columns("done", id=Kind.INTEGER, claims=Kind.INTEGER, **times), None)
+
+
+def _completed(dialect: Dialect, done: Subquery, code: Any, **left: ColumnElement[Any]) -> Update:
+    return (
         update(JOBS)
         .where(
-            dialect.one_of(JOBS.c.id, "ids"),
+            dialect.one_of(JOBS.c.id, "finished"),
             JOBS.c.id == done.c.id,
             JOBS.c.claims == done.c.claims,
             text(STILL_RUNNING),
@@ -233,11 +299,29 @@ def _complete(dialect: Dialect) -> Update:
             status="completed",
             started_at=done.c.started,
             completed_at=done.c.ended,
-            completed_code=done.c.code,
-            **kept(dialect, done.c.attribs, done.c.logs, done.c.progress),
+            completed_code=code,
+            **left,
         )
     )
-    return statement.returning(JOBS.c.id) if dialect.update_returning else statement
+
+
+@cache
+def _complete_each() -> Update:
+    return (
+        update(JOBS)
+        .where(
+            JOBS.c.id == bindparam("job"),
+            JOBS.c.claims == bindparam("fence"),
+            text(STILL_RUNNING),
+            JOBS.c.worker_id == bindparam("finisher"),
+        )
+        .values(
+            status=literal_column("'completed'"),
+            started_at=bindparam("began", type_=Text),
+            completed_at=bindparam("ended", type_=Text),
+            completed_code=null(),
+        )
+    )
 
 
 @cache

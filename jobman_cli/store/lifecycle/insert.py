@@ -30,8 +30,10 @@ from jobman_cli.errors import JobNotFound, StoreUnavailable
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect, Kind
 from jobman_cli.store.lifecycle.unique import key_holders
-from jobman_cli.store.tables import JOBS, Job
+from jobman_cli.store.tables import JOBS, Job, new_row
 
+#: What the database decides about a new row.
+_WRITTEN = (JOBS.c.id, JOBS.c.rank, JOBS.c.created_at, JOBS.c.queued_at, JOBS.c.available_at)
 #: How often a key may be found taken, and its holder gone a moment later.
 KEY_TRIES = 8
 
@@ -145,9 +147,24 @@ def insert_job(
         if (found := connection.execute(there).mappings().first()) is None:
             raise JobNotFound(f"job {placed.ids[0]} bore the key {key!r} and is deleted", hint="Try again.")
         return Job(**found), placed.written[0] if placed.written else None
-    times = (JOBS.c.created_at, JOBS.c.queued_at, JOBS.c.available_at)
-    row = _write(connection, dialect, new, [attribs], (JOBS.c.id, JOBS.c.rank, *times))[0]
-    job = Job(
+    row = _write(connection, dialect, new, [attribs], _WRITTEN)[0]
+    return _job(new, attribs, row), InLine(row.id, new.queue, row.rank)
+
+
+def insert_alone(
+    connection: Connection, dialect: Dialect, new: NewJob, attribs: str
+) -> tuple[Job, InLine | None]:
+    """As ``insert_job`` for a job without a unique key, in one statement that may commit by itself."""
+    if not dialect.insert_returning:
+        return insert_job(connection, dialect, new, attribs)
+    values = _shared(new) | {"new_attribs": attribs}
+    row = connection.execute(_insert_one(dialect, new.delay is not None), values).one()
+    return _job(new, attribs, row), InLine(row.id, new.queue, row.rank)
+
+
+def _job(new: NewJob, attribs: str, row: Any) -> Job:
+    """The row as it was written."""
+    return new_row(
         id=row.id,
         rank=row.rank,
         created_at=row.created_at,
@@ -162,7 +179,6 @@ def insert_job(
         tries=new.tries,
         timeout=new.timeout,
     )
-    return job, InLine(row.id, new.queue, row.rank)
 
 
 def _write(
@@ -178,19 +194,8 @@ def _write(
     if keys is not None:
         pairs = zip(attribs, keys, strict=True)
         documents = [compact_json({"attribs": text, "unique_key": key}) for text, key in pairs]
-    delayed = new.delay is not None
-    values: dict[str, Any] = {
-        "new_type": new.type,
-        "new_queue": new.queue,
-        "new_priority": new.priority,
-        "new_tries": new.tries,
-        "new_timeout": new.timeout,
-        "new_tags": compact_json(new.tags) if new.tags else None,
-        "new": "[" + ",".join(documents) + "]",
-    }
-    if delayed:
-        values["new_delay"] = new.delay
-    keyed = keys is not None
+    delayed, keyed = new.delay is not None, keys is not None
+    values = _shared(new) | {"new": "[" + ",".join(documents) + "]"}
     # MariaDB's RETURNING would also hand back the rows that were there.
     if dialect.insert_returning and (dialect.update_returning or not keyed):
         rows = connection.execute(_insert(dialect, delayed, keyed, returning), values).all()
@@ -199,9 +204,38 @@ def _write(
     return sorted(rows, key=lambda row: row.id)
 
 
+def _shared(new: NewJob) -> dict[str, Any]:
+    values = {
+        "new_type": new.type,
+        "new_queue": new.queue,
+        "new_priority": new.priority,
+        "new_tries": new.tries,
+        "new_timeout": new.timeout,
+        "new_tags": compact_json(new.tags) if new.tags else None,
+    }
+    return values if new.delay is None else values | {"new_delay": new.delay}
+
+
+@cache
+def _insert_one(dialect: Dialect, delayed: bool) -> Insert:
+    attribs = dialect.as_json(bindparam("new_attribs", type_=String))
+    return JOBS.insert().values(_columns(dialect, delayed, attribs)).returning(*_WRITTEN)
+
+
 @cache
 def _insert(dialect: Dialect, delayed: bool, keyed: bool, returning: tuple[Any, ...] | None) -> Insert:
     new = dialect.rows("new", attribs=Kind.TEXT, **{"unique_key": Kind.TEXT} if keyed else {})
+    columns = _columns(dialect, delayed, dialect.as_json(new.c.attribs))
+    if keyed:
+        columns["unique_key"] = new.c.unique_key
+    if returning is None:
+        columns["worker_id"] = cast(bindparam("new_token"), String(36))
+    names, rows = list(columns), select(*columns.values()).order_by(new.c.position)
+    statement = dialect.insert_or_not(JOBS, names, rows) if keyed else JOBS.insert().from_select(names, rows)
+    return statement if returning is None else statement.returning(*returning)
+
+
+def _columns(dialect: Dialect, delayed: bool, attribs: Any) -> dict[str, Any]:
     priority = cast(bindparam("new_priority"), Integer)
     ahead = cast(priority, BigInteger) * literal_column(str(PRIORITY_STEP))
     now_ms = dialect.now_ms()
@@ -215,12 +249,12 @@ def _insert(dialect: Dialect, delayed: bool, keyed: bool, returning: tuple[Any, 
             "available_at": null(),
             "rank": now_ms - ahead,
         }
-    columns: dict[str, Any] = {
+    return {
         "type": cast(bindparam("new_type"), String(190)),
         "queue": cast(bindparam("new_queue"), String(190)),
         "priority": priority,
         "status": literal("scheduled" if delayed else "queued", literal_execute=True),
-        "attribs": dialect.as_json(new.c.attribs),
+        "attribs": attribs,
         "tags": dialect.as_json(bindparam("new_tags", type_=String)),
         "tries": cast(bindparam("new_tries"), Integer),
         "timeout": cast(bindparam("new_timeout"), Double),
@@ -230,13 +264,6 @@ def _insert(dialect: Dialect, delayed: bool, keyed: bool, returning: tuple[Any, 
         "created_at": dialect.now(),
         **times,
     }
-    if keyed:
-        columns["unique_key"] = new.c.unique_key
-    if returning is None:
-        columns["worker_id"] = cast(bindparam("new_token"), String(36))
-    names, rows = list(columns), select(*columns.values()).order_by(new.c.position)
-    statement = dialect.insert_or_not(JOBS, names, rows) if keyed else JOBS.insert().from_select(names, rows)
-    return statement if returning is None else statement.returning(*returning)
 
 
 def _insert_by_token(

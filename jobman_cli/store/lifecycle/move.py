@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.tables import JOBS
@@ -34,7 +35,8 @@ class Move:
         values: Mapping[str, Any],
         returning: Sequence[ColumnElement[Any]],
     ) -> None:
-        self._pick, self._one = pick, None
+        self._pick = pick
+        self._one: ReturningUpdate[Any] | None = None
         if dialect.update_returning:
             picked = pick.cte("picked")
             if dialect.name == "postgresql":
@@ -49,6 +51,17 @@ class Move:
         these = JOBS.c.id.in_(bindparam("picked", expanding=True))
         self._update = update(JOBS).where(these).ordered_values(*values.items())
         self._read = select(*returning).where(these)
+
+    @property
+    def statement(self) -> ReturningUpdate[Any]:
+        """The whole move, where it is one statement.
+
+        Raises:
+            LookupError: where it is not.
+        """
+        if self._one is None:
+            raise LookupError("this database has no UPDATE … RETURNING")
+        return self._one
 
     def __call__(
         self, connection: Connection, parameters: Mapping[str, Any] | None = None

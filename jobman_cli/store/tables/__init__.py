@@ -20,7 +20,7 @@ from jobman_cli.store.tables.columns import (
     UTCDateTime,
     as_utc,
 )
-from jobman_cli.store.tables.jobs import Attempt, FailedJob, Job
+from jobman_cli.store.tables.jobs import Attempt, FailedJob, Job, new_row
 from jobman_cli.store.tables.journal import Audit, Reconciliation
 from jobman_cli.store.tables.metrics import Alert, Metric, MonitoredTag
 from jobman_cli.store.tables.schedule import ScheduleEntry, ScheduleFire
@@ -65,6 +65,7 @@ __all__ = [
     "UTCDateTime",
     "Worker",
     "as_utc",
+    "new_row",
 ]
 
 JOBS = SQLModel.metadata.tables["jobmans"]

@@ -262,13 +262,12 @@ class Link:
         """
         with self.database.translated():
             try:
-                if self._connection is None:
-                    self._connection, self._commits_alone = self.database.engine.connect(), False
-                self.database.underway[id(self)] = (time.monotonic(), self._connection)
+                connection = self._connect() if self._connection is None else self._connection
+                self.database.underway[id(self)] = (time.monotonic(), connection)
                 if self._commits_alone is not (alone and self.database.dialect.commits_alone):
-                    self._switch(self._connection)
-                with self._connection.begin():
-                    yield self._connection
+                    self._switch(connection)
+                with connection.begin():
+                    yield connection
             except BaseException as error:
                 # A connection on which anything but our own errors happened is not trusted again.
                 if isinstance(error, DBAPIError) or not isinstance(error, Exception):
@@ -285,6 +284,13 @@ class Link:
         """As ``Database.run_alone``, on the held connection."""
         return self.database._resend(partial(self.transaction, alone=True), work, arguments)
 
+    def _connect(self) -> Connection:
+        connection = self._connection = self.database.engine.connect()
+        self._commits_alone = False
+        with self.database.short(connection):
+            self.database.dialect.settle_link(connection)
+        return connection
+
     def _switch(self, connection: Connection) -> None:
         """Let statements commit by themselves, or no longer; the driver minds it, without a trip."""
         self._commits_alone = not self._commits_alone
@@ -298,9 +304,8 @@ class Link:
             StoreUnavailable: when the database is away.
         """
         with self.database.translated():
-            if self._connection is None:
-                self._connection = self.database.engine.connect()
-            return self.database.dialect.change_counter(self._connection)
+            connection = self._connect() if self._connection is None else self._connection
+            return self.database.dialect.change_counter(connection)
 
     def drop(self) -> None:
         """Let the connection go without a word to the server."""

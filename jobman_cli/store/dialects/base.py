@@ -49,6 +49,8 @@ class Dialect:
 
     #: For batches in which nothing is missing.
     batch: ClassVar[Batch] = Batch.DOCUMENT
+    #: An UPDATE by a list of ids, sent by a worker, locks the rows in the order of their ids.
+    ids_in_order: ClassVar[bool] = False
     #: A statement alone needs no BEGIN and no COMMIT, which are trips of their own elsewhere.
     commits_alone: ClassVar[bool] = False
 
@@ -61,6 +63,9 @@ class Dialect:
 
     def prepare(self, engine: Engine, lease: float) -> None:
         """Hang listeners on a new engine; ``lease`` as in ``engine_options``."""
+
+    def settle_link(self, connection: Connection) -> None:
+        """Get a new connection ready that a worker will hold: all that it asks is found by an index."""
 
     def cut(self, driver_connection: Any) -> None:
         """Break a connection from another thread: what waits for its answer fails at once."""

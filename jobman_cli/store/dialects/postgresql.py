@@ -40,6 +40,10 @@ _TYPES = {
     Kind.TEXT: "text",
     Kind.TIME: "double precision",
 }
+#: Ways to find rows that a worker's statements have no need of.
+_BY_INDEX = [
+    f"set_config('enable_{way}', 'off', false)" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
+]
 
 
 class PostgreSQL(Dialect):
@@ -47,6 +51,7 @@ class PostgreSQL(Dialect):
 
     name = "postgresql"
     batch = Batch.COLUMNS
+    ids_in_order = True  # see `settle_link`
     commits_alone = True
 
     def engine_options(self, url: URL, lease: float) -> dict[str, Any]:
@@ -73,6 +78,16 @@ class PostgreSQL(Dialect):
             if self.impatient:
                 dbapi.execute("SET lock_timeout = '1s'")
                 dbapi.commit()
+
+    def settle_link(self, connection: Connection) -> None:
+        """Row after row by an index, whatever the statistics say.
+
+        A worker that starts at an empty table has its statements planned for one, and the server keeps such a
+        plan: it would read the whole table each turn until somebody analyses it. It also makes multi-row
+        statements lock in id order, as a list of ids is looked up in an index in its order.
+        """
+        connection.execute(text(f"SELECT {', '.join(_BY_INDEX)}"))
+        connection.commit()
 
     def cut(self, driver_connection: Any) -> None:
         """Shut its socket down."""

@@ -52,6 +52,7 @@ class SQLite(Dialect):
 
     name = "sqlite"
     batch = Batch.ROWS
+    ids_in_order = True  # one writer at a time locks the whole file
     # Its planner knows no numbers of rows, takes the index by state, and sorts all that wait for one queue.
     jobs_by_line = "jobmans INDEXED BY ix_jobmans_line"
 

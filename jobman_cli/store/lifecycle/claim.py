@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, bindparam, exists, literal_column, select, text
+from sqlalchemy import Connection, Integer, and_, bindparam, exists, literal_column, select, text
 
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.move import Move
@@ -115,8 +115,11 @@ def claim_by_ids(dialect: Dialect) -> Move:
     """The ids are those of the parameter ``ids``, the worker is ``claimant``."""
     # Said by what it is not, so that no planner prefers the line's partial index to the primary key.
     waits = text("status NOT IN ('scheduled', 'running', 'completed', 'failed', 'cancelled')")
-    pick = select(JOBS.c.id).where(dialect.one_of(JOBS.c.id, "ids"), waits, _live())
-    return _claim(dialect, pick.order_by(JOBS.c.id).with_for_update(of=JOBS))
+    these = and_(dialect.one_of(JOBS.c.id, "ids"), waits, _live())
+    if dialect.ids_in_order:
+        return Move.unpicked(these, _claimed(dialect), _COLUMNS)
+    pick = select(JOBS.c.id).where(these).order_by(JOBS.c.id).with_for_update(of=JOBS)
+    return Move(dialect, pick, _claimed(dialect), _COLUMNS)
 
 
 @cache
@@ -134,7 +137,7 @@ def _by_line(dialect: Dialect, status: str) -> Move:
         .limit(bindparam("most", type_=Integer))
         .with_for_update(of=JOBS, skip_locked=True)
     )
-    return _claim(dialect, pick)
+    return Move(dialect, pick, _claimed(dialect), _COLUMNS)
 
 
 def _live() -> Any:
@@ -142,12 +145,11 @@ def _live() -> Any:
     return exists().where(WORKERS.c.uuid == bindparam("claimant"), WORKERS.c.state == "running")
 
 
-def _claim(dialect: Dialect, pick: Select[Any]) -> Move:
-    values = {
+def _claimed(dialect: Dialect) -> dict[str, Any]:
+    return {
         "status": literal_column("'running'"),
         "claims": JOBS.c.claims + 1,
         "attempts": JOBS.c.attempts + 1,
         "worker_id": bindparam("claimant"),
         "started_at": dialect.now(),
     }
-    return Move(dialect, pick, values, _COLUMNS)

@@ -130,11 +130,10 @@ def _complete_bare(connection: Connection, dialect: Dialect, worker: str, finish
 def columns_of(dialect: Dialect, worker: str, finishes: Sequence[Finish]) -> dict[str, Any]:
     """The parameters of ``complete_columns``."""
     a_list = dialect.column_list
-    ids = [each.claim.id for each in finishes]
+    finishes = sorted(finishes, key=lambda each: each.claim.id)  # rows are locked in this order
     return {
         "finisher": worker,
-        "finished": dialect.id_list(ids),
-        "done_id": a_list(ids),
+        "done_id": a_list([each.claim.id for each in finishes]),
         "done_claims": a_list([each.claim.claims for each in finishes]),
         "done_started": a_list([each.ended if each.started is None else each.started for each in finishes]),
         "done_ended": a_list([each.ended for each in finishes]),
@@ -273,23 +272,21 @@ def _complete(dialect: Dialect) -> Update:
         logs=Kind.TEXT,
         progress=Kind.TEXT,
     )
-    return _completed(
-        dialect, done, done.c.code, **kept(dialect, done.c.attribs, done.c.logs, done.c.progress)
-    )
+    left = kept(dialect, done.c.attribs, done.c.logs, done.c.progress)
+    return _completed(done, done.c.code, **left).where(dialect.one_of(JOBS.c.id, "finished"))
 
 
 @cache
 def complete_columns(dialect: Dialect) -> Update:
     """Bare ends, a list a column."""
     times = {"started": Kind.TIME, "ended": Kind.TIME}
-    return _completed(dialect, dialect.columns("done", id=Kind.INTEGER, claims=Kind.INTEGER, **times), None)
+    return _completed(dialect.columns("done", id=Kind.INTEGER, claims=Kind.INTEGER, **times), None)
 
 
-def _completed(dialect: Dialect, done: Subquery, code: Any, **left: ColumnElement[Any]) -> Update:
+def _completed(done: Subquery, code: Any, **left: ColumnElement[Any]) -> Update:
     return (
         update(JOBS)
         .where(
-            dialect.one_of(JOBS.c.id, "finished"),
             JOBS.c.id == done.c.id,
             JOBS.c.claims == done.c.claims,
             text(STILL_RUNNING),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Update, bindparam, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from jobman_cli.store.dialects import Dialect
@@ -41,16 +41,26 @@ class Move:
             picked = pick.cte("picked")
             if dialect.name == "postgresql":
                 picked = picked.prefix_with("MATERIALIZED")
-            self._one = (
-                update(JOBS)
-                .where(JOBS.c.id.in_(select(picked.c.id)))
-                .ordered_values(*values.items())
-                .returning(*returning)
-            )
+            self._one = _update(JOBS.c.id.in_(select(picked.c.id)), values).returning(*returning)
             return
         these = JOBS.c.id.in_(bindparam("picked", expanding=True))
-        self._update = update(JOBS).where(these).ordered_values(*values.items())
+        self._update = _update(these, values)
         self._read = select(*returning).where(these)
+
+    @classmethod
+    def unpicked(
+        cls,
+        condition: ColumnElement[bool],
+        values: Mapping[str, Any],
+        returning: Sequence[ColumnElement[Any]],
+    ) -> Move:
+        """From the rows of ``condition``, without a SELECT that locks them first.
+
+        Only by a list of ids, where ``Dialect.ids_in_order``.
+        """
+        move = cls.__new__(cls)
+        move._one = _update(condition, values).returning(*returning)
+        return move
 
     @property
     def statement(self) -> ReturningUpdate[Any]:
@@ -79,3 +89,7 @@ class Move:
             return []
         connection.execute(self._update, given | {"picked": ids})
         return connection.execute(self._read, {"picked": ids}).all()
+
+
+def _update(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Update:
+    return update(JOBS).where(condition).ordered_values(*values.items())

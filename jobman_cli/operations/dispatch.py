@@ -30,15 +30,7 @@ from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect
-from jobman_cli.store.lifecycle.insert import (
-    InLine,
-    NewJob,
-    Placed,
-    insert_alone,
-    insert_job,
-    insert_jobs,
-    insert_unique,
-)
+from jobman_cli.store.lifecycle.insert import InLine, NewJob, Placed, insert_job, insert_jobs, insert_unique
 from jobman_cli.store.lifecycle.line import mark_pending
 from jobman_cli.store.session import after_commit, connection_of
 from jobman_cli.store.tables import Job
@@ -134,10 +126,8 @@ def dispatch_once(
         if place is not None and new.delay is None:
             after_commit(session, [place], push, parts)
         return job, place is not None
-    if key is None:
-        job, place = parts.database.run_alone(insert_alone, new, text)
-    else:
-        job, place = parts.database.run(insert_job, new, text, key)
+    run = parts.database.run_alone if key is None else parts.database.run
+    job, place = run(insert_job, new, text, key)
     if place is not None and new.delay is None and not push(parts, [place]):
         job.status = Status.PENDING.value
     return job, place is not None

@@ -287,8 +287,11 @@ class Link:
     def _connect(self) -> Connection:
         connection = self._connection = self.database.engine.connect()
         self._commits_alone = False
+        if self.database.dialect.commits_alone:
+            self._switch(connection)
         with self.database.short(connection):
             self.database.dialect.settle_link(connection)
+            connection.rollback()  # it has taken effect; SQLAlchemy alone thinks of a transaction
         return connection
 
     def _switch(self, connection: Connection) -> None:
@@ -308,7 +311,7 @@ class Link:
             return self.database.dialect.change_counter(connection)
 
     def drop(self) -> None:
-        """Let the connection go without a word to the server."""
+        """Let the connection go, whatever state it is in."""
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
@@ -318,11 +321,8 @@ class Link:
                 pass
 
     def close(self) -> None:
-        """Give the connection back."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with self.database.translated():
-                connection.close()
+        """Close the connection: it is set up for a worker, and nobody else shall have it."""
+        self.drop()
 
 
 _URL_HINT = "Write it as sqlite:///path, postgresql+psycopg://user:password@host/name or mysql+pymysql://…."

@@ -31,11 +31,12 @@ from jobman_cli.core.storable import MAX_DEPTH
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids, claim_line, held
-from jobman_cli.store.lifecycle.finish import Finish, complete, fail
+from jobman_cli.store.lifecycle.finish import Finish, complete, fail, find_refused
 from jobman_cli.store.lifecycle.insert import NewJob, insert_job, insert_jobs
 from jobman_cli.store.lifecycle.line import mark_pending, mark_queued, pending_jobs, promote_due
 from jobman_cli.store.lifecycle.live import Tale, tell
 from jobman_cli.store.lifecycle.release import release, release_all
+from jobman_cli.store.lifecycle.trade import finish_and_claim
 from jobman_cli.store.lifecycle.workers import heartbeat, is_live, stop
 from jobman_cli.store.queries import database_now, find_job, live_workers
 from jobman_cli.store.tables import JOBS
@@ -263,7 +264,31 @@ class TestClaim:
             assert set(connection.execute(select(JOBS.c.claims)).scalars()) == {1}
 
 
+#: An end that left nothing, and one that left a line: the databases are told of them in different ways.
+EVERY_WAY = pytest.mark.parametrize("left", [{}, {"logs": "line\n"}], ids=["bare", "full"])
+
+
 class TestComplete:
+    def test_when_it_began_and_ended_is_kept_to_the_microsecond(self, store: Database) -> None:
+        """A bare end goes another way than one that left something; both say the same."""
+        worker = add_worker(store)
+        bare, full, unsaid = claim(store, worker, *add_jobs(store, 3))
+        begun = datetime(2026, 1, 2, 3, 4, 5, 999999, tzinfo=UTC)
+        ended = begun + timedelta(seconds=61, microseconds=1)
+        spans = (begun.timestamp(), ended.timestamp())
+        change(store, bare.id, completed_code="earlier")
+        done = [
+            Finish(unsaid, COMPLETED, None, ended.timestamp()),
+            Finish(full, COMPLETED, *spans, logs="x\n"),
+            Finish(bare, COMPLETED, *spans),
+        ]
+        assert [each.is_bare for each in done] == [True, False, True]
+        assert store.run(complete, worker, done) == []
+        for each, start in ((bare, begun), (full, begun), (unsaid, ended)):
+            row = row_of(store, each.id)
+            assert (row.status, row.started_at, row.completed_at) == ("completed", start, ended)
+            assert (row.completed_code, row.worker_id, row.claims) == (None, worker, 1)
+
     def test_it_records_all_that_the_job_left(self, store: Database) -> None:
         worker = add_worker(store)
         (job_id,) = add_jobs(store)
@@ -299,7 +324,8 @@ class TestComplete:
         assert (row.attribs, row.logs, row.progress) == ({"a": 1}, "x\n", {"done": 1, "total": 3})
         assert row.completed_code is None
 
-    def test_a_batch_is_matched_pair_by_pair(self, store: Database) -> None:
+    @EVERY_WAY
+    def test_a_batch_is_matched_pair_by_pair(self, store: Database, left: dict[str, str]) -> None:
         """Rule 2: a finish matches (id, claims) pairs: what was claimed again since is refused alone."""
         worker = add_worker(store)
         ids = add_jobs(store, 4)
@@ -307,12 +333,13 @@ class TestComplete:
         store.run(release, worker, [mine[1]])
         (again,) = claim(store, worker, ids[1])
         assert (again.claims, mine[1].claims) == (2, 1)
-        refused = store.run(complete, worker, [finish(c) for c in mine])
+        refused = store.run(complete, worker, [finish(c, **left) for c in mine])
         assert [f.claim.id for f in refused] == [ids[1]]
         assert statuses(store, ids) == ["completed", "running", "completed", "completed"]
-        assert store.run(complete, worker, [finish(again)]) == []
+        assert store.run(complete, worker, [finish(again, **left)]) == []
 
-    def test_claims_of_two_jobs_are_not_mixed_up(self, store: Database) -> None:
+    @EVERY_WAY
+    def test_claims_of_two_jobs_are_not_mixed_up(self, store: Database, left: dict[str, str]) -> None:
         """Rule 2: the right ids with each other's claims are refused."""
         worker = add_worker(store)
         first, second = add_jobs(store, 2)
@@ -320,14 +347,15 @@ class TestComplete:
         one, two = claim(store, worker, first, second)
         assert (one.claims, two.claims) == (1, 2)
         one.claims, two.claims = two.claims, one.claims
-        assert len(store.run(complete, worker, [finish(one), finish(two)])) == 2
+        assert len(store.run(complete, worker, [finish(one, **left), finish(two, **left)])) == 2
         assert statuses(store, [first, second]) == ["running", "running"]
 
-    def test_another_worker_cannot_finish(self, store: Database) -> None:
+    @EVERY_WAY
+    def test_another_worker_cannot_finish(self, store: Database, left: dict[str, str]) -> None:
         """Rule 2: the fence holds the worker's name as well."""
         worker, thief = add_worker(store), add_worker(store)
         (mine,) = claim(store, worker, *add_jobs(store))
-        assert len(store.run(complete, thief, [finish(mine)])) == 1
+        assert len(store.run(complete, thief, [finish(mine, **left)])) == 1
         assert not store.run(fail, thief, finish(mine, failure()), "redis")
         assert store.run(release, thief, [mine]) == []
         assert row_of(store, mine.id).status == "running"
@@ -342,18 +370,22 @@ class TestComplete:
         assert store.run(complete, worker, done) == []
         assert [row_of(store, c.id).logs for c in mine] == ["line\n"] * 3
 
-    def test_a_given_up_worker_cannot_finish_what_another_runs(self, store: Database) -> None:
+    @EVERY_WAY
+    def test_a_given_up_worker_cannot_finish_what_another_runs(
+        self, store: Database, left: dict[str, str]
+    ) -> None:
         """Rule 1: after a release and a new claim, the old worker's finish is refused."""
         frozen, other = add_worker(store), add_worker(store)
         (old,) = claim(store, frozen, *add_jobs(store))
         store.run(release_all, frozen)
         (new,) = claim(store, other, old.id)
         assert (new.claims, new.attempt) == (2, 1)
-        assert len(store.run(complete, frozen, [finish(old)])) == 1
+        assert len(store.run(complete, frozen, [finish(old, **left)])) == 1
         assert not store.run(fail, frozen, finish(old, failure()), "redis")
-        assert store.run(complete, other, [finish(new)]) == []
+        assert store.run(complete, other, [finish(new, **left)]) == []
 
-    def test_an_old_claim_of_the_same_worker_is_refused(self, store: Database) -> None:
+    @EVERY_WAY
+    def test_an_old_claim_of_the_same_worker_is_refused(self, store: Database, left: dict[str, str]) -> None:
         """Rule 1: the worker's name alone is no fence; the claim's number is."""
         worker = add_worker(store)
         (old,) = claim(store, worker, *add_jobs(store))
@@ -361,9 +393,11 @@ class TestComplete:
         (new,) = claim(store, worker, old.id)
         assert not store.run(fail, worker, finish(old, failure()), "redis")
         assert store.run(release, worker, [old]) == []
-        assert len(store.run(complete, worker, [finish(old)])) == 1
-        assert store.run(complete, worker, [finish(new)]) == []
-        assert len(store.run(complete, worker, [finish(old)])) == 1, "not taken for the one that was recorded"
+        assert len(store.run(complete, worker, [finish(old, **left)])) == 1
+        assert store.run(complete, worker, [finish(new, **left)]) == []
+        assert len(store.run(complete, worker, [finish(old, **left)])) == 1, (
+            "not taken for the one that was recorded"
+        )
 
     def test_a_full_turn_in_one_statement(self, store: Database) -> None:
         worker = add_worker(store)
@@ -373,6 +407,65 @@ class TestComplete:
         for each in mine:
             row = row_of(store, each.id)
             assert (row.logs, row.attribs) == (f"{each.id}\n", {"n": each.id})
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+class TestTrade:
+    """Ends and claims in one statement, where the database can."""
+
+    def test_both_or_neither(self, store: Database) -> None:
+        worker = add_worker(store)
+        ids = add_jobs(store, 6)
+        mine = claim(store, worker, *ids[:3])
+        link = LostLink(store)
+        asked = [ids[5], ids[3], ids[4], 10**9]
+        recorded, claims = link.run_alone(finish_and_claim, worker, [finish(c) for c in mine], asked)
+        assert (recorded, [c.id for c in claims]) == (3, [ids[5], ids[3], ids[4]]), "in the order of asking"
+        assert statuses(store, ids) == ["completed"] * 3 + ["running"] * 3
+        assert {(c.claims, c.attempt) for c in claims} == {(1, 1)}
+        link.plan = ["before"]
+        with pytest.raises(StoreUnavailable):
+            link.run_alone(finish_and_claim, worker, [finish(c) for c in claims], [])
+        assert statuses(store, ids[3:]) == ["running"] * 3
+        link.close()
+
+    def test_what_the_fence_refuses_is_counted_and_named(self, store: Database) -> None:
+        """Rule 2: pair by pair, and the claims come all the same."""
+        worker, other = add_worker(store), add_worker(store)
+        ids = add_jobs(store, 4)
+        mine = claim(store, worker, *ids[:3])
+        store.run(release, worker, [mine[1]])
+        claim(store, other, ids[1])
+        done = [finish(c) for c in mine]
+        recorded, claims = store.run_alone(finish_and_claim, worker, done, [ids[3]])
+        assert (recorded, [c.id for c in claims]) == (2, [ids[3]])
+        assert [f.claim.id for f in store.run(find_refused, worker, done)] == [ids[1]]
+        assert row_of(store, ids[1]).worker_id == other
+
+    def test_a_lost_worker_claims_nothing(self, store: Database) -> None:
+        """Rule 3."""
+        worker = add_worker(store)
+        ids = add_jobs(store, 2)
+        mine = claim(store, worker, ids[0])
+        set_worker(store, worker, "lost")
+        assert store.run_alone(finish_and_claim, worker, [finish(c) for c in mine], [ids[1]]) == (1, [])
+        assert row_of(store, ids[1]).claims == 0
+
+    def test_a_plan_for_an_empty_table_does_not_read_a_full_one(self, store: Database) -> None:
+        """A worker's statements are planned once, often before there is a job: see ``settle_link``."""
+        worker, ids, link = add_worker(store), add_jobs(store, 12), LostLink(store)
+        store.close()
+        for job_id in ids:  # so often that the server keeps its plan
+            mine = link.run_alone(claim_ids, worker, [job_id])
+            link.run_alone(finish_and_claim, worker, [finish(c) for c in mine], [])
+        names = "SELECT name, array_length(parameter_types, 1) FROM pg_prepared_statements"
+        plans = []
+        for name, number in link.run(lambda c, _: c.exec_driver_sql(names).all()):
+            run = f'EXPLAIN EXECUTE "{name}"({", ".join(["NULL"] * number)})'
+            plans.append("\n".join(link.run(lambda c, _, run=run: c.exec_driver_sql(run).scalars().all())))
+        assert len([plan for plan in plans if "jobmans_pkey" in plan]) == 2
+        assert [plan for plan in plans if "Seq Scan" in plan or "Bitmap" in plan] == []
+        link.close()
 
 
 class TestFail:

@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -319,6 +320,23 @@ class TestRefusals:
         assert len([r for r in caplog.records if "refused" in r.message]) == 2
         assert worker.hand.take_finished() == []
 
+    def test_an_end_that_is_refused_while_more_is_claimed(
+        self, rig: Rig, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Rule 2: it is named, it is not counted, and its neighbours and the claims are as ever."""
+        worker = used_to(rig.worker(), "noop")
+        ids = [rig.dispatch("noop") for _ in range(5)]
+        assert worker.turn.take(3) == 3
+        change(rig.store, ids[1], claims=7, worker_id=add_worker(rig.store))
+        with caplog.at_level(logging.WARNING):
+            assert worker.turn.take(3) == 2
+        assert [r.message for r in caplog.records] == [
+            f"job {ids[1]}: its end was refused, it is no longer this worker's"
+        ]
+        worker.drain()
+        assert statuses(rig.store, ids) == ["completed", "running", *["completed"] * 3]
+        assert sum(count.completed for count in worker.meter.take().values()) == 4
+
     def test_a_lost_worker_claims_nothing_and_says_so(self, rig: Rig) -> None:
         """Rule 3: it finds out at its next claim."""
         worker = rig.worker()
@@ -365,6 +383,17 @@ class TestLostAnswers:
         worker.drain()
         assert sorted(rig.calls) == [(job_id, 1) for job_id in ids]
         assert [(rig.row(i).status, rig.row(i).claims) for i in ids] == [("completed", 1)] * 5
+
+    def test_ends_and_claims_of_one_turn(self, rig: Rig) -> None:
+        """Rule 6: both halves had passed; neither is done again, and what was claimed is run."""
+        worker = used_to(rig.worker(), "noop")
+        ids = [rig.dispatch("noop") for _ in range(6)]
+        assert worker.turn.take(3) == 3
+        worker.link.plan = ["after"]
+        assert worker.turn.take(3) == 3
+        worker.drain()
+        assert sorted(rig.calls) == [(job_id, 1) for job_id in ids]
+        assert [(rig.row(i).status, rig.row(i).claims) for i in ids] == [("completed", 1)] * 6
 
     @ONE_OF_EACH
     def test_a_commit_that_is_still_on_its_way(self, rig: Rig) -> None:
@@ -482,16 +511,19 @@ class TestAway:
         worker = used_to(rig.worker(), "noop")
         ids = [rig.dispatch("noop") for _ in range(4)]
         worker.turn.take(2)
-        claim, victims = worker.receiver.claim, []
+        link, victims = worker.link.transaction, []
 
-        def deadlock(*args: Any) -> Any:
-            found = claim(*args)
+        @contextmanager
+        def deadlock(alone: bool = False) -> Iterator[Any]:
             if len(victims) < 2:
                 victims.append(1)
-                raise OperationalError("claim", {}, Exception("deadlock"))
-            return found
+                with link() as connection:  # not alone: what it did is undone
+                    yield connection
+                    raise OperationalError("claim", {}, Exception("deadlock"))
+            with link(alone) as connection:
+                yield connection
 
-        worker.receiver.claim = deadlock
+        worker.link.transaction = deadlock
         monkeypatch.setattr(rig.store.dialect, "is_deadlock", lambda error: "deadlock" in str(error))
         assert worker.turn.take(2) == 2
         worker.drain()

@@ -65,7 +65,10 @@ class Dialect:
         """Hang listeners on a new engine; ``lease`` as in ``engine_options``."""
 
     def settle_link(self, connection: Connection) -> None:
-        """Get a new connection ready that a worker will hold: all that it asks is found by an index."""
+        """Get a new connection ready that a worker will hold: all that it asks is found by an index.
+
+        Where ``commits_alone``, what is sent here commits by itself.
+        """
 
     def cut(self, driver_connection: Any) -> None:
         """Break a connection from another thread: what waits for its answer fails at once."""

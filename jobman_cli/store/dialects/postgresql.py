@@ -87,7 +87,6 @@ class PostgreSQL(Dialect):
         statements lock in id order, as a list of ids is looked up in an index in its order.
         """
         connection.execute(text(f"SELECT {', '.join(_BY_INDEX)}"))
-        connection.commit()
 
     def cut(self, driver_connection: Any) -> None:
         """Shut its socket down."""

@@ -136,7 +136,8 @@ def insert_unique(
 def insert_job(
     connection: Connection, dialect: Dialect, new: NewJob, attribs: str, key: str | None = None
 ) -> tuple[Job, InLine | None]:
-    """Write one row, unless an unfinished job bears its unique key.
+    """Write one row, unless an unfinished job bears its unique key. Without a key it is one statement, where
+    INSERT gives back what it wrote.
 
     Returns:
         The row as it was written, and its place in the line; or the row that bears the key, and None.
@@ -147,18 +148,12 @@ def insert_job(
         if (found := connection.execute(there).mappings().first()) is None:
             raise JobNotFound(f"job {placed.ids[0]} bore the key {key!r} and is deleted", hint="Try again.")
         return Job(**found), placed.written[0] if placed.written else None
-    row = _write(connection, dialect, new, [attribs], _WRITTEN)[0]
-    return _job(new, attribs, row), InLine(row.id, new.queue, row.rank)
-
-
-def insert_alone(
-    connection: Connection, dialect: Dialect, new: NewJob, attribs: str
-) -> tuple[Job, InLine | None]:
-    """As ``insert_job`` for a job without a unique key, in one statement that may commit by itself."""
-    if not dialect.insert_returning:
-        return insert_job(connection, dialect, new, attribs)
-    values = _shared(new) | {"new_attribs": attribs}
-    row = connection.execute(_insert_one(dialect, new.delay is not None), values).one()
+    if dialect.insert_returning:
+        dialect.adopt(connection)
+        values = _shared(new) | {"new_attribs": attribs}
+        row = connection.execute(_insert_one(dialect, new.delay is not None), values).one()
+    else:
+        row = _write(connection, dialect, new, [attribs], _WRITTEN)[0]
     return _job(new, attribs, row), InLine(row.id, new.queue, row.rank)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobman_cli.engine.instance import parse_member
+from jobman_cli.engine.message import parse_member
 
 #: The oldest Redis that Jobman is made for.
 LEAST = (6, 2)

@@ -22,7 +22,8 @@ from redis.retry import Retry
 
 from jobman_cli.core.clock import rank
 from jobman_cli.engine.health import LineSample, RedisFacts, ask_redis, sample_lines
-from jobman_cli.engine.instance import JobmanHuey, member, parse_member
+from jobman_cli.engine.instance import JobmanHuey
+from jobman_cli.engine.message import member, parse_member
 from jobman_cli.engine.pools import make_pool, shown
 from jobman_cli.engine.protocol import Pause, Ticket
 from jobman_cli.engine.rebuilding import RedisRebuilding

@@ -16,7 +16,8 @@ from servers import HOST, RedisServer, free_port
 
 from jobman_cli.core.clock import MAX_PRIORITY, MIN_PRIORITY, rank
 from jobman_cli.engine.database_queue import FULL_LOOK, DatabaseQueue, LineReceiver
-from jobman_cli.engine.instance import IdSerializer, member, parse_member
+from jobman_cli.engine.instance import IdSerializer
+from jobman_cli.engine.message import member, parse_member
 from jobman_cli.engine.redis_queue import RedisQueue
 from jobman_cli.errors import ConfigurationError, QueueUnavailable
 from jobman_cli.store.database import Database

@@ -160,6 +160,12 @@ class TestClaim:
         assert row.started_at.tzinfo is UTC
         assert row_of(store, second).status == "queued"
 
+    def test_an_id_that_was_given_twice_is_one_claim(self, store: Database) -> None:
+        """A line may repeat an id; two claims would be two starts of one attempt."""
+        worker = add_worker(store)
+        first, second = add_jobs(store, 2)
+        assert [c.id for c in claim(store, worker, second, first, second, first)] == [second, first]
+
     def test_a_claim_says_what_the_runner_needs(self, store: Database) -> None:
         worker = add_worker(store)
         job, place = store.run(insert_job, NewJob("mail", "q", 1, 4, 2.5), '{"a": [1]}')

@@ -12,6 +12,7 @@ import pytest
 from processes import wait_until
 from scene import Scene
 
+from jobman_cli.runtime import identity
 from jobman_cli.runtime.identity import is_gone, start_time
 
 
@@ -35,6 +36,16 @@ def test_a_pid_that_may_not_be_signalled_is_alive(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "kill", refuse)
     assert not is_gone(os.getpid(), 1)
+
+
+def test_what_could_not_be_read_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a worker that could not read its own start, nor a judge that cannot read it now."""
+    assert not is_gone(os.getpid(), 0)
+    started = start_time(os.getpid()) or 0
+    assert is_gone(os.getpid(), started + 1)
+    monkeypatch.setattr(identity, "_read", lambda _path: "")
+    assert not is_gone(os.getpid(), started + 1)
+    assert start_time(os.getpid()) is None
 
 
 def test_a_jobs_own_subprocesses(make_scene: Any) -> None:

@@ -684,6 +684,19 @@ class TestSettings:
         assert row_of(store, job_id).error_message == "the row is free again"
 
     @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+    def test_a_prepared_statement_that_the_server_has_forgotten(self, store: Database) -> None:
+        """As behind a pooler: no fault of the tables, of which a worker would die."""
+        worker, link = add_worker(store), LostLink(store)
+        for _ in range(8):
+            assert link.run(is_live, worker)
+        forget = text("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")  # which the driver does not notice
+        link.run(lambda connection, _dialect: connection.execute(forget))
+        with pytest.raises(StoreUnavailable, match="prepared statement"):
+            link.run(is_live, worker)
+        assert link.run(is_live, worker)
+        link.close()
+
+    @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
     def test_an_impatient_process_gives_up_on_a_lock(self, store: Database) -> None:
         """Rule 21: maintenance waits a second for a lock, and reports the database as away for this round."""
         (job_id,) = add_jobs(store)

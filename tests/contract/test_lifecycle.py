@@ -38,7 +38,7 @@ from jobman_cli.store.lifecycle.live import Tale, tell
 from jobman_cli.store.lifecycle.release import release, release_all
 from jobman_cli.store.lifecycle.workers import heartbeat, is_live, stop
 from jobman_cli.store.queries import database_now, find_job, live_workers
-from jobman_cli.store.tables import JOBS
+from jobman_cli.store.tables import JOBS, WORKERS
 
 NEW = NewJob("noop", "default", 0, 1, None)
 SOON = timedelta(seconds=20)
@@ -603,6 +603,15 @@ class TestWorkers:
         assert later.heartbeat_at > row.heartbeat_at
         store.run(stop, worker)
         assert not store.run(is_live, worker)
+        assert store.run(heartbeat, "supervisor", None, [worker]) == set()
+
+    def test_a_row_that_is_gone_is_missed(self, store: Database) -> None:
+        """Of a worker that runs a job; the row of another may not be written yet."""
+        worker, other = add_worker(store), add_worker(store)
+        with store.transaction() as connection:
+            connection.execute(WORKERS.delete().where(WORKERS.c.uuid == worker))
+        assert store.run(heartbeat, "supervisor", None, [other]) == set()
+        assert store.run(heartbeat, "supervisor", None, [worker, other]) == {worker}
 
     def test_a_lost_worker_stays_lost(self, store: Database) -> None:
         """Rule 5: a heartbeat requires not `lost`; neither it nor a goodbye brings a lost worker back."""

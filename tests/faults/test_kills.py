@@ -179,6 +179,23 @@ def test_frozen_for_two_leases(make_scene: Any, combination: str, whole: bool) -
     assert [worker.state for worker in scene.workers() if worker.uuid == old] == ["lost"]
 
 
+def test_a_worker_whose_row_is_gone(make_scene: Any) -> None:
+    """Its supervisor ends it, although it is busy, and another takes its place under a new name."""
+    scene: Scene = make_scene("postgresql-redis")
+    supervisor = scene.supervisor()
+    job = scene.dispatch("held", gate=str(scene.gate()))
+    scene.until_started(1)
+    old, process = scene.row(job).worker_id, scene.worker_of(job)
+    with scene.store.transaction() as connection:
+        connection.execute(text("DELETE FROM jobman_workers"))
+    wait_until(lambda: is_gone(process), 5, "the end of the worker that has no row")
+    scene.until_started(2)
+    scene.gate().touch()
+    scene.drain()
+    assert scene.row(job).worker_id != old
+    assert supervisor.running
+
+
 @pytest.mark.parametrize("combination", ["postgresql-redis", "mariadb-database"])
 def test_an_attempt_that_was_given_up_has_no_effect(make_scene: Any, combination: str) -> None:
     """Its worker lives, and its job was run to the end by another, when it reaches its completing().

@@ -155,7 +155,11 @@ class Exchange:
                 return self._recorder.trade(finishes, ticket.ids), []
             return self._link.run_alone(self._write, finishes, ticket, doubt)
 
-        claims, released = self._insist(send)
+        try:
+            claims, released = self._insist(send)
+        except BaseException:  # no outage: this worker dies of it, and on its way out records what ran
+            self._hand.put_back(finishes)
+            raise
         self._hand.forget([finish.claim for finish in finishes])
         self._recorder.count(finishes)
         if released:

@@ -17,6 +17,8 @@ from uuid import uuid4
 from jobman_cli.store.lifecycle.workers import WorkerIdentity
 
 _PR_SET_PDEATHSIG = 1
+#: States of a process that has ended; where its start time stands, from its state on.
+_DEAD, _START_TIME = ("Z", "X"), 19
 
 
 def identify(uuid: str, supervisor: str, queues: tuple[str, ...]) -> WorkerIdentity:
@@ -70,11 +72,8 @@ def pid_namespace() -> str:
 
 def start_time(pid: int) -> int | None:
     """When a process was started, in clock ticks since boot; None when it is gone or dead."""
-    text = _read(f"/proc/{pid}/stat")
-    fields = text.rpartition(")")[2].split()  # the command before it may hold anything
-    if not fields or fields[0] in ("Z", "X"):
-        return None
-    return int(fields[19])
+    fields = _stat(pid)
+    return int(fields[_START_TIME]) if fields and fields[0] not in _DEAD else None
 
 
 def resident_bytes(pid: int) -> int | None:
@@ -86,7 +85,8 @@ def resident_bytes(pid: int) -> int | None:
 def is_gone(pid: int, started: int) -> bool:
     """True when it is proven that the process with this pid and start time has ended.
 
-    A pid that may not be looked at is alive, as far as anybody can tell.
+    A pid that may not be looked at is alive, as far as anybody can tell; and a start time that could not be
+    read, then (0) or now, proves nothing.
     """
     try:
         os.kill(pid, 0)
@@ -94,9 +94,15 @@ def is_gone(pid: int, started: int) -> bool:
         return True
     except OSError:
         return False
-    if not Path(f"/proc/{pid}/stat").exists():
+    fields = _stat(pid)
+    if not fields:
         return False
-    return start_time(pid) != started
+    return fields[0] in _DEAD or (started > 0 and int(fields[_START_TIME]) != started)
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on; empty when it tells nothing."""
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the command before it may hold anything
 
 
 def _read(path: str) -> str:

@@ -98,4 +98,6 @@ class Page:
         sequence, job_id, claims, deadline, active = _PLACE.unpack_from(self._memory, at)
         if sequence == 0 or sequence & 1:
             return None
+        if _SEQUENCE.unpack_from(self._memory, at)[0] != sequence:  # one job's deadline, another's activity
+            return None
         return Running(job_id, claims, deadline, bool(active))

@@ -229,6 +229,8 @@ class Database:
         if _names_a_missing_table(reason):
             return SchemaError(f"the database {where} lacks Jobman's tables or columns: {reason}")
         away = isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
+        # Forgotten by the server, or by a pooler before it: a new connection makes it anew.
+        away = away or reason.startswith(_PREPARED)
         no_database = "not a database" in reason or "image is malformed" in reason
         if not away and not no_database:
             return None
@@ -325,6 +327,7 @@ class Link:
         self.drop()
 
 
+_PREPARED = "prepared statement"
 _URL_HINT = "Write it as sqlite:///path, postgresql+psycopg://user:password@host/name or mysql+pymysql://…."
 
 
@@ -333,4 +336,4 @@ def _names_a_missing_table(reason: str) -> bool:
     return any(
         words in lowered
         for words in ("no such table", "no such column", "does not exist", "doesn't exist", "unknown column")
-    ) and not lowered.startswith(("connection", "fatal", 'database "'))
+    ) and not lowered.startswith(("connection", "fatal", 'database "', _PREPARED))

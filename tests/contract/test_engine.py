@@ -318,6 +318,26 @@ class TestRedis:
         ids = line.push()
         assert wait_until(lambda: line.take(1), 5) == ids
 
+    def test_an_id_that_is_pushed_again_between_two_pops(self, make_line: Any, redis: RedisQueue) -> None:
+        """One turn pops it twice: by the pop that waited, and by the one that takes what came with it."""
+        line = make_line(redis)
+        (job_id,) = add_jobs(line.store, 1)
+        rows, client = rows_of(line.store, [job_id]), line.receiver._client
+
+        class Waiting:
+            def bzpopmin(self, *arguments: Any, **named: Any) -> Any:
+                redis.push(rows)
+                found = client.bzpopmin(*arguments, **named)
+                redis.push(rows)  # a push that was thought to have failed
+                return found
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(client, name)
+
+        line.receiver._client = Waiting()
+        assert line.take(5, wait=1.0) == [job_id]
+        assert redis.size("default") == 0
+
 
 class TestLineReceiver:
     def test_it_looks_again_from_the_start(self, make_line: Any) -> None:

@@ -39,7 +39,7 @@ from jobman_cli.store.lifecycle.release import release, release_all
 from jobman_cli.store.lifecycle.trade import finish_and_claim
 from jobman_cli.store.lifecycle.workers import heartbeat, is_live, stop
 from jobman_cli.store.queries import database_now, find_job, live_workers
-from jobman_cli.store.tables import JOBS
+from jobman_cli.store.tables import JOBS, WORKERS
 
 NEW = NewJob("noop", "default", 0, 1, None)
 SOON = timedelta(seconds=20)
@@ -160,6 +160,12 @@ class TestClaim:
         assert abs(datetime.now(UTC) - row.started_at) < SOON
         assert row.started_at.tzinfo is UTC
         assert row_of(store, second).status == "queued"
+
+    def test_an_id_that_was_given_twice_is_one_claim(self, store: Database) -> None:
+        """A line may repeat an id; two claims would be two starts of one attempt."""
+        worker = add_worker(store)
+        first, second = add_jobs(store, 2)
+        assert [c.id for c in claim(store, worker, second, first, second, first)] == [second, first]
 
     def test_a_claim_says_what_the_runner_needs(self, store: Database) -> None:
         worker = add_worker(store)
@@ -690,6 +696,15 @@ class TestWorkers:
         assert later.heartbeat_at > row.heartbeat_at
         store.run(stop, worker)
         assert not store.run(is_live, worker)
+        assert store.run(heartbeat, "supervisor", None, [worker]) == set()
+
+    def test_a_row_that_is_gone_is_missed(self, store: Database) -> None:
+        """Of a worker that runs a job; the row of another may not be written yet."""
+        worker, other = add_worker(store), add_worker(store)
+        with store.transaction() as connection:
+            connection.execute(WORKERS.delete().where(WORKERS.c.uuid == worker))
+        assert store.run(heartbeat, "supervisor", None, [other]) == set()
+        assert store.run(heartbeat, "supervisor", None, [worker, other]) == {worker}
 
     def test_a_lost_worker_stays_lost(self, store: Database) -> None:
         """Rule 5: a heartbeat requires not `lost`; neither it nor a goodbye brings a lost worker back."""
@@ -769,6 +784,19 @@ class TestSettings:
             connection.execute(select(1))
         link.drop()
         assert row_of(store, job_id).error_message == "the row is free again"
+
+    @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+    def test_a_prepared_statement_that_the_server_has_forgotten(self, store: Database) -> None:
+        """As behind a pooler: no fault of the tables, of which a worker would die."""
+        worker, link = add_worker(store), LostLink(store)
+        for _ in range(8):
+            assert link.run(is_live, worker)
+        forget = text("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")  # which the driver does not notice
+        link.run(lambda connection, _dialect: connection.execute(forget))
+        with pytest.raises(StoreUnavailable, match="prepared statement"):
+            link.run(is_live, worker)
+        assert link.run(is_live, worker)
+        link.close()
 
     @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
     def test_an_impatient_process_gives_up_on_a_lock(self, store: Database) -> None:

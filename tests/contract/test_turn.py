@@ -34,7 +34,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from jobman_cli.engine.protocol import Ticket
-from jobman_cli.errors import QueueUnavailable, StoreUnavailable, WorkerLost
+from jobman_cli.errors import QueueUnavailable, SchemaError, StoreUnavailable, WorkerLost
 from jobman_cli.runtime import watch as watching
 from jobman_cli.runtime.exchange import Exchange
 from jobman_cli.runtime.pace import MOST
@@ -43,6 +43,7 @@ from jobman_cli.store import database as database_module
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import claim_ids
 from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.lifecycle.release import release_all
 
 ONE_OF_EACH = pytest.mark.parametrize(
     ("store", "rig"),
@@ -454,6 +455,33 @@ class TestLostAnswers:
             assert (row.status, row.attempts) == (expected[row.type], 1)
             assert len(attempts_of(rig.store, job_id)) == (row.type in ("give_up", "boom"))
             assert len(failed_rows(rig.store, job_id)) == (row.type == "give_up")
+
+
+class TestOnTheWayOut:
+    """An error that no outage explains ends the worker: what its ``shutdown`` does then."""
+
+    def test_what_ran_is_recorded_and_does_not_run_again(self, rig: Rig) -> None:
+        """The results of the turn that broke are still in the hand."""
+        worker = used_to(rig.worker(), "noop", "boom")
+        ids = [*(rig.dispatch("noop") for _ in range(3)), rig.dispatch("boom")]
+        assert worker.turn.take() == 4
+        more = rig.dispatch("noop")
+        claim = worker.receiver.claim
+
+        def broken(*_: Any) -> Any:
+            raise SchemaError("no such column")
+
+        worker.receiver.claim = broken
+        with pytest.raises(SchemaError):
+            worker.turn.take(wait=0)
+        worker.receiver.claim = claim
+        worker.turn.close()
+        rig.store.run(release_all, worker.uuid)
+        assert worker.hand.ids() == set()
+        assert statuses(rig.store, ids) == ["completed"] * 3 + ["scheduled"]
+        rig.engine.push([place(rig.store, more)])  # what was popped is lost, as reconcile finds out
+        assert rig.worker().drain() == 1
+        assert sorted(rig.calls) == [(job_id, 1) for job_id in [*ids, more]]
 
 
 class TestAway:

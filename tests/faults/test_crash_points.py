@@ -1,7 +1,8 @@
 """T11: a process ends at each named point, and nothing is lost, doubled or illegal afterwards.
 
 The points are those of `crashing.py`. In the fast profile the points of a worker's life strike one after
-another in one scene; the long profile gives each a scene of its own.
+another in one scene; the long profile gives each a scene of its own, and a worker's points three, in which
+they strike at the first, the third and the eighth visit.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ COMMANDS = [name for name in POINTS if name.startswith(("dispatch", "requeue", "
 QUEUE = [name for name in POINTS if name.startswith(("rebuild", "pending"))]
 
 
-def crash(scene: Scene, names: list[str]) -> dict[str, str]:
+def crash(scene: Scene, names: list[str], skip: int = 0) -> dict[str, str]:
     tokens = scene.path / "tokens"
     tokens.mkdir(exist_ok=True)
-    return {"CRASH_AT": ",".join(names), "CRASH_TOKENS": str(tokens)}
+    return {"CRASH_AT": ",".join(names), "CRASH_TOKENS": str(tokens), "CRASH_SKIP": str(skip)}
 
 
 def struck(scene: Scene, name: str) -> bool:
@@ -45,9 +46,9 @@ def launch(scene: Scene, names: list[str], *arguments: str) -> subprocess.Comple
 
 
 def crashing_supervisor(
-    scene: Scene, names: list[str], monkeypatch: pytest.MonkeyPatch, workers: int = 1
+    scene: Scene, names: list[str], monkeypatch: pytest.MonkeyPatch, workers: int = 1, skip: int = 0
 ) -> Any:
-    """A supervisor whose processes end at these points."""
+    """A supervisor whose processes end at these points; each lets the first ``skip`` visits pass."""
     import processes
 
     real = processes.spawn
@@ -57,7 +58,7 @@ def crashing_supervisor(
         return real([command[0], str(HERE / "crashing.py"), *command[at + 2 :]], **options)
 
     monkeypatch.setattr(processes, "spawn", spawn)
-    process = scene.supervisor(workers, env=crash(scene, names))
+    process = scene.supervisor(workers, env=crash(scene, names, skip))
     monkeypatch.undo()
     return process
 
@@ -75,12 +76,15 @@ def test_every_point_has_a_test() -> None:
     assert len(POINTS) >= 25
 
 
+@pytest.mark.parametrize("skip", [0, 2, 7] if LONG else [0])
 @pytest.mark.parametrize("combination", COMBINATIONS)
 @pytest.mark.parametrize("names", grouped(WORKER), ids=label)
-def test_a_worker_ends(make_scene: Any, combination: str, names: list[str], monkeypatch: Any) -> None:
+def test_a_worker_ends(
+    make_scene: Any, combination: str, names: list[str], skip: int, monkeypatch: Any
+) -> None:
     """In the turn, in finish, in completing(): its supervisor replaces it."""
     scene: Scene = make_scene(combination)
-    supervisor = crashing_supervisor(scene, names, monkeypatch)
+    supervisor = crashing_supervisor(scene, names, monkeypatch, skip=skip)
 
     def feed() -> bool:
         if scene.unfinished() < 20:

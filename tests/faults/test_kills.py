@@ -47,9 +47,10 @@ def test_kills_under_load(make_scene: Any, combination: str, seed: int) -> None:
         supervisors.append(scene.supervisor(workers))
     verdict = scene.drain(90)
     assert verdict.facts["states"] == {"completed": verdict.acknowledged}, verdict
-    # T15: each extra claim is owed to a kill: at most the hand of each worker that was hit.
+    # T15: each extra claim is owed to a kill. These jobs are too long to be claimed ahead, so a worker that
+    # is hit holds one: it runs, or has run and is recorded with the next claim.
     extra = verdict.facts["claims"] - verdict.acknowledged
-    assert extra <= kills * workers * 64, verdict
+    assert extra <= kills * workers, verdict
     assert verdict.facts["rescues"] <= kills * workers, verdict
 
 
@@ -106,7 +107,7 @@ def test_rolling_restarts_rescue_nothing(make_scene: Any, seed: int) -> None:
         current = following
     verdict = scene.drain()
     assert verdict.facts["rescues"] == 0
-    assert verdict.facts["claims"] >= verdict.acknowledged
+    assert verdict.facts["attempts"] == verdict.acknowledged
 
 
 def test_a_graceful_stop_keeps_the_lease(make_scene: Any) -> None:
@@ -139,8 +140,9 @@ def test_a_stop_that_takes_too_long_gives_the_job_back(make_scene: Any) -> None:
     scene.drain()
 
 
+@pytest.mark.parametrize("number", range(pick(1, 4)), ids=lambda number: f"round{number}")
 @pytest.mark.parametrize(("combination", "whole"), FREEZES)
-def test_frozen_for_two_leases(make_scene: Any, combination: str, whole: bool) -> None:
+def test_frozen_for_two_leases(make_scene: Any, combination: str, whole: bool, number: int) -> None:
     """T4: the lease runs out, the job runs elsewhere, and who wakes up is refused and ends.
 
     Frozen is the whole tree, or the supervisor alone, while its worker goes on with its job.
@@ -179,6 +181,23 @@ def test_frozen_for_two_leases(make_scene: Any, combination: str, whole: bool) -
     assert [worker.state for worker in scene.workers() if worker.uuid == old] == ["lost"]
 
 
+def test_a_worker_whose_row_is_gone(make_scene: Any) -> None:
+    """Its supervisor ends it, although it is busy, and another takes its place under a new name."""
+    scene: Scene = make_scene("postgresql-redis")
+    supervisor = scene.supervisor()
+    job = scene.dispatch("held", gate=str(scene.gate()))
+    scene.until_started(1)
+    old, process = scene.row(job).worker_id, scene.worker_of(job)
+    with scene.store.transaction() as connection:
+        connection.execute(text("DELETE FROM jobman_workers"))
+    wait_until(lambda: is_gone(process), 5, "the end of the worker that has no row")
+    scene.until_started(2)
+    scene.gate().touch()
+    scene.drain()
+    assert scene.row(job).worker_id != old
+    assert supervisor.running
+
+
 @pytest.mark.parametrize("combination", ["postgresql-redis", "mariadb-database"])
 def test_an_attempt_that_was_given_up_has_no_effect(make_scene: Any, combination: str) -> None:
     """Its worker lives, and its job was run to the end by another, when it reaches its completing().
@@ -213,9 +232,9 @@ def test_poison_dies_alone_after_four_starts(make_scene: Any) -> None:
     scene: Scene = make_scene("postgresql-redis")
     scene.supervisor(2)
     starts = scene.path / "starts"
-    scene.client(100, "effect", ms=2)
+    scene.client(250, "effect", ms=2)
     poison = scene.dispatch("poison", file=str(starts))
-    scene.client(100, "plain", ms=1)
+    scene.client(250, "plain", ms=1)
     began = time.monotonic()
     row = scene.until(poison, "failed", timeout=20)
     assert time.monotonic() - began < 20
@@ -283,12 +302,14 @@ def test_a_killed_client_loses_nothing_it_acknowledged(make_scene: Any, seed: in
     assert scene.drain().acknowledged > 20
 
 
-def test_eight_claimers_for_each_row(make_scene: Any) -> None:
+@pytest.mark.parametrize("combination", ["sqlite-database", "postgresql-database"])
+def test_eight_claimers_for_each_row(make_scene: Any, combination: str) -> None:
     """T12: every row has one winner, whoever else asks for it."""
-    scene: Scene = make_scene("sqlite-database")
+    scene: Scene = make_scene(combination)
     supervisors = [scene.supervisor(4) for _ in range(2)]
     scene.client(pick(800, 4000), "effect", many=200)
     verdict = scene.drain()
-    assert verdict.facts["claims"] >= verdict.acknowledged
+    # A second winner would be a second attempt; what was claimed ahead and given back is none.
+    assert verdict.facts["attempts"] == verdict.acknowledged
     assert not any("locked" in each.stderr for each in supervisors), scene.last_words()
     assert verdict.facts["rescues"] == 0

@@ -37,7 +37,7 @@ from jobman_cli.store.lifecycle.workers import lose
 from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS, TABLES, WORKERS
 
 LIMIT = 1
-EXAMPLES = 1500 if LONG else 60
+EXAMPLES = 2000 if LONG else 60
 
 
 class Machine(RuleBasedStateMachine):
@@ -199,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         self.before = rows
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"] if LONG else ["sqlite", "postgresql"])
 def real_store(request: pytest.FixtureRequest) -> Iterator[Database]:
     if request.param == "sqlite":
         path: Path = request.getfixturevalue("tmp_path") / "machine.db"
@@ -208,12 +208,13 @@ def real_store(request: pytest.FixtureRequest) -> Iterator[Database]:
         yield database
         database.close()
     else:
-        shared: Database = request.getfixturevalue("postgres_store")
+        fixture = {"postgresql": "postgres_store", "mariadb": "mariadb_store"}[request.param]
+        shared: Database = request.getfixturevalue(fixture)
         shared.close()  # its connections may be from before a server's restart
         yield shared
 
 
-@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.timeout(3600 if LONG else 120)
 def test_only_legal_transitions(real_store: Database) -> None:
     kind = type("On", (Machine,), {"store": real_store})
     run_state_machine_as_test(

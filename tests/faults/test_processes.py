@@ -8,10 +8,13 @@ import subprocess
 import sys
 from typing import Any
 
+import psutil
 import pytest
+from processes import is_gone as has_ended
 from processes import wait_until
 from scene import Scene
 
+from jobman_cli.runtime import identity
 from jobman_cli.runtime.identity import is_gone, start_time
 
 
@@ -35,6 +38,41 @@ def test_a_pid_that_may_not_be_signalled_is_alive(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "kill", refuse)
     assert not is_gone(os.getpid(), 1)
+
+
+ELSEWHERE = """
+import os, time
+from jobman_cli.runtime.consumer import environment
+
+environment._ask_kernel = lambda: False
+parent = os.getpid()
+if os.fork() == 0:
+    environment._die_with(parent)
+    print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_child_ends_with_its_parent_where_the_kernel_does_not_see_to_it() -> None:
+    """Rule 16, off Linux."""
+    parent = subprocess.Popen([sys.executable, "-c", ELSEWHERE], stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(parent.stdout.readline()))
+    try:
+        assert not has_ended(child)
+    finally:
+        parent.kill()
+        parent.communicate()
+    wait_until(lambda: has_ended(child), 5, "the end of the child")
+
+
+def test_what_could_not_be_read_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a worker that could not read its own start, nor a judge that cannot read it now."""
+    assert not is_gone(os.getpid(), 0)
+    started = start_time(os.getpid()) or 0
+    assert is_gone(os.getpid(), started + 1)
+    monkeypatch.setattr(identity, "_read", lambda _path: "")
+    assert not is_gone(os.getpid(), started + 1)
+    assert start_time(os.getpid()) is None
 
 
 def test_a_jobs_own_subprocesses(make_scene: Any) -> None:

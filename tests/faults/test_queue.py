@@ -36,7 +36,7 @@ def kill_for_a_while(server: RedisServer) -> None:
 
 def freeze(server: RedisServer) -> None:
     server.freeze()
-    time.sleep(5)
+    time.sleep(pick(5, 20))
     server.thaw()
 
 
@@ -114,7 +114,7 @@ def test_redis_troubles(make_scene: Any, redis_server: RedisServer, fault: Any, 
     scene.client(pick(150, 2000), "effect", pause=0.005, ms=8)
     scene.client(pick(150, 2000), "plain", pause=0.005, ms=3)
     wait_until(lambda: scene.completed() > 5, 20, "the first jobs")
-    for _ in range(pick(1, 5)):
+    for _ in range(pick(1, 10 if fault in (kill, flush) else 5)):
         time.sleep(scene.random.uniform(0.1, 0.3))
         acknowledged = scene.acknowledged()
         fault(redis_server)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rig import Rig, add_jobs, add_worker, attempts_of, change, row_of, set_worker
+from rig import Rig, add_jobs, add_worker, attempts_of, change, row_of, set_worker, statuses
 from sqlalchemy import select
 
 from jobman_cli.core.outcome import Outcome, OutcomeKind
+from jobman_cli.operations.line import promote
 from jobman_cli.operations.rescue import rescue_dead, rescue_orphans
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import claim_ids
@@ -116,3 +120,31 @@ def test_lose_leaves_a_locked_row_to_the_other(store: Database) -> None:
     with store.transaction() as connection:
         assert lose(connection, store.dialect, [worker]) == [worker]
         assert store.run(lose, [worker]) == []
+
+
+def test_rounds_of_repair_at_once(store: Database, tmp_path: Path) -> None:
+    """Eight processes may look after the same rows: each job is taken back, or queued, by one of them."""
+    rig, rounds = Rig(store, "database", tmp_path), 8
+    dead, lost = add_worker(store), add_worker(store)
+    jobs, orphans, due = add_jobs(store, 20), add_jobs(store, 20), add_jobs(store, 20, delay=60.0)
+    store.run(claim_ids, dead, jobs)
+    store.run(claim_ids, lost, orphans)
+    set_worker(store, lost, "lost")
+    for job in due:
+        change(store, job, available_at=datetime.now(UTC) - timedelta(minutes=1))
+    gate = threading.Barrier(rounds, timeout=30)
+
+    def look(_number: int) -> tuple[list[int], int]:
+        gate.wait()
+        taken = rescue_dead(rig.parts, [dead], "it died")
+        taken.add(rescue_orphans(rig.parts))
+        return taken.rescued, promote(rig.parts)
+
+    with ThreadPoolExecutor(rounds) as pool:
+        found = list(pool.map(look, range(rounds)))
+    assert sorted(job for rescued, _ in found for job in rescued) == jobs + orphans
+    assert sum(promoted for _, promoted in found) == len(due)
+    assert set(statuses(store, jobs + orphans + due)) == {"queued"}
+    for job in jobs + orphans:
+        assert (row_of(store, job).rescues, len(attempts_of(store, job))) == (1, 1)
+    rig.close()

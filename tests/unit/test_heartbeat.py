@@ -37,6 +37,7 @@ def test_a_missed_heartbeat_is_made_up_for_soon(caplog: pytest.LogCaptureFixture
         _end_lost_workers=lambda _lost: None,
         _next_beat=0.0,
         _unheard=False,
+        worker_threads=[],
     )
     gaps = []
     with caplog.at_level(logging.WARNING):

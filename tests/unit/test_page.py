@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import pytest
+
+from jobman_cli.runtime import page as pages
 from jobman_cli.runtime.page import Page
 
 
@@ -59,3 +63,24 @@ def test_when_the_loop_turns_again_those_that_are_late_have_the_grace():
     page.turns(since=120.0)
     assert ids(page, 124.9) == []
     assert ids(page, 125.0) == [1]
+
+
+def test_what_is_written_while_it_is_read_is_left_out(monkeypatch: pytest.MonkeyPatch):
+    """The deadline of a job of long ago and the activity of the one that begins now: nobody is overdue."""
+    page, place = Page(), pages._PLACE
+    page.start(1, 1, 100.0)
+    page.end()
+
+    class Slow:
+        size, pack_into = place.size, place.pack_into
+
+        @staticmethod
+        def unpack_from(memory: Any, at: int) -> tuple[Any, ...]:
+            read = place.unpack_from(memory, at)
+            page.start(2, 1, math.inf)
+            return (*read[:-1], place.unpack_from(memory, at)[-1])
+
+    monkeypatch.setattr(pages, "_PLACE", Slow)
+    assert ids(page, 200.0) == []
+    monkeypatch.undo()
+    assert [each.job_id for each in page.read()] == [2]

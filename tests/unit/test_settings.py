@@ -214,9 +214,9 @@ class TestFile:
             "config/jobman.yaml:2: databse: unknown setting; did you mean 'database'?",
             "config/jobman.yaml:5: jobs.hello.tries: expected a whole number from 1 to 2147483647, found 0",
             "config/jobman.yaml:6: jobs.hello.tmeout: unknown option of a job type; did you mean 'timeout'?",
-            "config/jobman.yaml:7: lease: expected a number above 0 to 86400, found 'yes'",
+            "config/jobman.yaml:7: lease: expected a number from 1 to 86400, found 'yes'",
             "environment JOBMAN_GRACE: grace: expected a number from 0 to 86400, found 'soon'",
-            "--sweep: sweep: expected a number above 0 to 86400, found -1",
+            "--sweep: sweep: expected a number from 0.1 to 86400, found -1",
         ]
 
     def test_many_faults_are_cut(self, project: Project) -> None:
@@ -331,6 +331,9 @@ class TestTypes:
             "recording: true",
             "shutdown_timeout: -1",
             "shutdown_timeout: true",
+            "lease: 0.5",
+            "heartbeat: 0.05",
+            "sweep: 0.05",
             "lease: .inf",
             "lease: .nan",
             "lease: 1e999",
@@ -396,6 +399,12 @@ class TestTypes:
         assert "heartbeat" in said
         assert "lease" in said
         assert project.load("lease: 30\nheartbeat: 9.9").heartbeat == 9.9
+
+    def test_a_judge_must_look_three_times_in_a_lease(self, project: Project) -> None:
+        said = project.fault("lease: 20\nsweep: 6.7")
+        assert said.startswith("config/jobman.yaml:2: ")
+        assert "sweep (6.7 s) must be at most a third of lease (20 s)" in said
+        assert project.load("lease: 30\nsweep: 10").sweep == 10.0
 
     def test_supervisors_are_complete_and_environments_are_not(self, project: Project) -> None:
         loaded = project.load(

@@ -54,8 +54,9 @@ class Crew:
         members = self._of(pool)
         for _ in range(wanted - len(members)):
             self.begin(pool)
+        # Those that do nothing go first.
         staying = [worker for worker in members if not worker.retiring]
-        for worker in sorted(staying, key=_is_busy)[: max(len(staying) - wanted, 0)]:
+        for worker in sorted(staying, key=is_busy)[: max(len(staying) - wanted, 0)]:
             worker.retiring = True
             worker.stop_flag.set()
 
@@ -68,6 +69,6 @@ class Crew:
         return [worker for worker, _ in self.members if worker.plan.queues == pool]
 
 
-def _is_busy(worker: JobWorker) -> bool:
-    """Those that do nothing go first."""
+def is_busy(worker: JobWorker) -> bool:
+    """True while it runs a job."""
     return any(running.active for running in worker.page.read())

@@ -20,6 +20,8 @@ _PR_SET_PDEATHSIG = 1
 
 #: Seconds until an alarm that found the gate shut rings again.
 RING_AGAIN = 0.05
+#: Seconds between two looks for the parent, where the kernel does not end a child with it.
+PARENT_LOOK = 0.5
 
 
 class Alarm:
@@ -150,8 +152,24 @@ def _let_forks_answer_signals() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent dies, then check that it has not died already."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """See that this process is killed when its parent dies, then check that it has not died already.
+
+    Linux sees to it. Elsewhere a thread looks: a job that holds the GIL lives on for as long as it does so.
+    """
+    if not _ask_kernel():
+        threading.Thread(target=_watch_parent, args=(parent,), name="parent", daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _ask_kernel() -> bool:
+    try:
+        return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_LOOK)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -25,7 +25,7 @@ from jobman_cli.operations.parts import Parts, Records
 from jobman_cli.runtime import notify
 from jobman_cli.runtime.consumer.balancer import Balancer, Pool
 from jobman_cli.runtime.consumer.children import MaintenanceProcess, ended_as_planned, how, life
-from jobman_cli.runtime.consumer.crew import Crew, Member
+from jobman_cli.runtime.consumer.crew import Crew, Member, is_busy
 from jobman_cli.runtime.consumer.environment import JobProcessEnvironment, JobThreadEnvironment
 from jobman_cli.runtime.consumer.reporter import Reporter
 from jobman_cli.runtime.consumer.undertaker import ANSWER, Undertaker
@@ -280,7 +280,8 @@ class Supervisor(Consumer):
             return
         try:
             with guarded(ANSWER):
-                lost = self._database.run(heartbeat, self._plan.supervisor, self._memory())
+                busy = [worker.uuid for worker, _ in self.worker_threads if is_busy(worker)]
+                lost = self._database.run(heartbeat, self._plan.supervisor, self._memory(), busy)
         except (JobmanError, Overdue) as error:
             if not self._unheard:
                 logger.warning("no heartbeat: %s; tried again until there is one", error)

@@ -69,9 +69,9 @@ def claims_of(rows: Iterable[Any]) -> list[Claim]:
 
 
 def in_order(ids: list[int], claims: list[Claim]) -> list[Claim]:
-    """The claims in the order of ``ids``."""
+    """The claims in the order of ``ids``; an id that a line gave twice is one claim."""
     known = {claim.id: claim for claim in claims}
-    return [known[id] for id in ids if id in known]
+    return [known.pop(id) for id in ids if id in known]
 
 
 def claim_line(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,23 +61,30 @@ def register(connection: Connection, dialect: Dialect, worker: WorkerIdentity) -
 
 
 def heartbeat(
-    connection: Connection, dialect: Dialect, supervisor: str, memory: Mapping[str, int] | None = None
+    connection: Connection,
+    dialect: Dialect,
+    supervisor: str,
+    memory: Mapping[str, int] | None = None,
+    busy: Collection[str] = (),
 ) -> set[str]:
     """Renew the lease of every live worker of a supervisor. One that was given up stays so.
 
     Args:
         memory: Bytes that workers take, by uuid; those that are not named keep what their row says.
+        busy: Workers that run a job, and so have a row.
 
     Returns:
-        The uuids of those that were given up.
+        The uuids of those that were given up, and of busy ones whose row is gone.
     """
     mine = WORKERS.c.supervisor == supervisor
     values: dict[str, Any] = {"heartbeat_at": dialect.now(), "beat": dialect.lease_clock()}
     if memory:
         values["memory"] = case(dict(memory), value=WORKERS.c.uuid, else_=WORKERS.c.memory)
     connection.execute(update(WORKERS).where(mine, WORKERS.c.state == "running").values(**values))
-    lost = select(WORKERS.c.uuid).where(mine, WORKERS.c.state == "lost")
-    return set(connection.execute(lost).scalars())
+    named = or_(WORKERS.c.state == "lost", WORKERS.c.uuid.in_(busy))
+    rows = connection.execute(select(WORKERS.c.uuid, WORKERS.c.state).where(mine, named)).all()
+    lost = {row.uuid for row in rows if row.state == "lost"}
+    return lost | (set(busy) - {row.uuid for row in rows})
 
 
 def is_live(connection: Connection, dialect: Dialect, worker: str) -> bool:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from processes import ROOT, jobman_environment
 from provision import give_up
-from servers import RedisServer, ServerUnavailable
+from servers import PostgresServer, RedisServer, ServerUnavailable
 
 from benchmarks import report, targets, venvs
 from benchmarks.measures import TINY
@@ -220,3 +220,29 @@ def test_the_microcosts_of_a_job() -> None:
     for stage in ("the job itself", "finish: the statement", "claim: the statement", "COMMIT"):
         assert re.search(rf"^\| [^|]*{stage}[^|]* \| [\d.]+ \| [\d.]+ \|", done.stdout, re.M), stage
     assert "the job itself (a write of eight bytes) | 1.000 |" in done.stdout
+
+
+def program(module: str, *options: object) -> str:
+    """What a benchmark prints when it is run by itself."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, options)]
+    env = jobman_environment()
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def postgres_is_here() -> None:
+    try:
+        PostgresServer()
+    except ServerUnavailable as error:
+        give_up(f"PostgreSQL: {error}")
+
+
+@pytest.mark.usefixtures("postgres_is_here")
+def test_partitions_lose_no_job() -> None:
+    """That every month ends with its number of rows is the benchmark's own check."""
+    told = program("partitions", "--rows", 600, "--jobs", 100, "--rounds", 1)
+    assert "| | one table | by created_at | by id | by id, bounded | by id, named |" in told
+    assert re.search(r"^\| DETACH CONCURRENTLY, DROP: s \| –( \| [\d.]+){4} \|$", told, re.M)
+    assert "must include all partitioning columns" in told

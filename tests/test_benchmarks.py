@@ -17,7 +17,7 @@ from processes import ROOT, jobman_environment
 from provision import give_up
 from servers import PostgresServer, RedisServer, ServerUnavailable
 
-from benchmarks import report, targets, venvs
+from benchmarks import report, shards, targets, venvs
 from benchmarks.measures import TINY
 from benchmarks.run import Run, rounds
 from benchmarks.stopwatch import Stopwatch
@@ -246,3 +246,10 @@ def test_partitions_lose_no_job() -> None:
     assert "| | one table | by created_at | by id | by id, bounded | by id, named |" in told
     assert re.search(r"^\| DETACH CONCURRENTLY, DROP: s \| –( \| [\d.]+){4} \|$", told, re.M)
     assert "must include all partitioning columns" in told
+
+
+@pytest.mark.usefixtures("redis_is_here")
+def test_queues_shard_by_their_names() -> None:
+    told = program("shards", "--ids", 500, "--rounds", 1, "--servers", 1)
+    assert re.search(r"^\| 1 \| 4 \| 1, 1 \| [\d,]+ \|", told, re.M)
+    assert [shards.shard_of(name, 4) for name in shards.names(4, 4)] == [0, 1, 2, 3]

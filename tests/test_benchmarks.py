@@ -253,3 +253,10 @@ def test_queues_shard_by_their_names() -> None:
     told = program("shards", "--ids", 500, "--rounds", 1, "--servers", 1)
     assert re.search(r"^\| 1 \| 4 \| 1, 1 \| [\d,]+ \|", told, re.M)
     assert [shards.shard_of(name, 4) for name in shards.names(4, 4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("postgres_is_here")
+def test_a_replica_answers_the_dashboard() -> None:
+    told = program("replica", "--rows", 300, "--seconds", 0.3, "--rounds", 1, "--visits", 2)
+    pages = re.search(r"^Pages that answer from the replica: (\d+) of (\d+)$", told, re.M)
+    assert pages and pages[1] == pages[2]

@@ -260,3 +260,12 @@ def test_a_replica_answers_the_dashboard() -> None:
     told = program("replica", "--rows", 300, "--seconds", 0.3, "--rounds", 1, "--visits", 2)
     pages = re.search(r"^Pages that answer from the replica: (\d+) of (\d+)$", told, re.M)
     assert pages and pages[1] == pages[2]
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.usefixtures("redis_is_here", "postgres_is_here")
+def test_what_a_job_costs() -> None:
+    told = program("job_costs", "--jobs", 300, "--rounds", 1, "--idle", 0.1)
+    for name in ("worker_us", "run_wal_bytes", "row_bytes", "postgresql_network_bytes", "worker_mb"):
+        found = re.search(rf"^\| {name} \| ([\d.,]+) \| ([\d.,]+) \|$", told, re.M)
+        assert found and all(float(each.replace(",", "")) > 0 for each in found.groups()), name

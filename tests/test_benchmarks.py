@@ -17,7 +17,8 @@ from processes import ROOT, jobman_environment
 from provision import give_up
 from servers import PostgresServer, RedisServer, ServerUnavailable
 
-from benchmarks import report, shards, targets, venvs
+from benchmarks import queueing, report, shards, targets, venvs
+from benchmarks.costs import note
 from benchmarks.measures import TINY
 from benchmarks.run import Run, rounds
 from benchmarks.stopwatch import Stopwatch
@@ -269,3 +270,36 @@ def test_what_a_job_costs() -> None:
     for name in ("worker_us", "run_wal_bytes", "row_bytes", "postgresql_network_bytes", "worker_mb"):
         found = re.search(rf"^\| {name} \| ([\d.,]+) \| ([\d.,]+) \|$", told, re.M)
         assert found and all(float(each.replace(",", "")) > 0 for each in found.groups()), name
+
+
+def test_the_formula_of_waits_is_erlangs() -> None:
+    alone = queueing.wait(8.0, 0.1, 1)
+    assert alone.some == pytest.approx(0.8) and alone.mean == pytest.approx(0.4), "M/M/1: ρ / (μ - λ)"
+    many = queueing.wait(90.0, 0.1, 10)
+    assert many.some == pytest.approx(0.6687, abs=1e-4), "Erlang C of 9 erlangs and 10 servers"
+    assert queueing.simulated(90.0, 0.1, 10, 200_000) == pytest.approx(many.mean, rel=0.15)
+    assert queueing.wait(100.0, 0.1, 10).mean == float("inf")
+    assert queueing.wait(11_574 * 5, 0.05, 3000).mean < 0.01, "large numbers do not overflow"
+
+
+def test_a_day_with_its_peak() -> None:
+    minutes = queueing.rates(100.0, 5.0, 1.0)
+    assert sum(minutes) / 1440 == pytest.approx(100.0) and max(minutes) == 500.0
+    assert queueing.day(minutes, 500.0).backlog == 0
+    worst = queueing.day(minutes, 200.0)
+    assert worst.backlog == pytest.approx(300 * 3600)
+    assert worst.longest == pytest.approx(300 * 3600 / 200)
+
+
+def test_the_model_says_what_it_was_told(tmp_path: Path) -> None:
+    costs = tmp_path / "costs.json"
+    before = program("scale_model", "--costs", costs)
+    assert "Not a measurement" in before and "| **assumed** |" in before
+    note("python -m benchmarks.job_costs", 0.25, {"each.run_wal_bytes": 99_000.0}, costs)
+    after = program("scale_model", "--costs", costs, "--set", "peak=2", "--days", 30)
+    assert re.search(
+        r"^\| each.run_wal_bytes \| 99,000 \| measured \| python -m .*others 25% \|$", after, re.M
+    )
+    assert re.search(r"^\| peak \| 2.0 \| \*\*assumed\*\* \| given \|$", after, re.M)
+    assert "| jobs, peak | 231 /s | 2,315 /s | 23,148 /s |  |" in after
+    assert "PostgreSQL: WAL, peak 20.0 ×" in after

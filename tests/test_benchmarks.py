@@ -15,9 +15,10 @@ from xml.etree import ElementTree
 import pytest
 from processes import ROOT, jobman_environment
 from provision import give_up
-from servers import RedisServer, ServerUnavailable
+from servers import PostgresServer, RedisServer, ServerUnavailable
 
-from benchmarks import report, targets, venvs
+from benchmarks import queueing, report, shards, targets, venvs
+from benchmarks.costs import note
 from benchmarks.measures import TINY
 from benchmarks.run import Run, rounds
 from benchmarks.stopwatch import Stopwatch
@@ -220,3 +221,85 @@ def test_the_microcosts_of_a_job() -> None:
     for stage in ("the job itself", "finish: the statement", "claim: the statement", "COMMIT"):
         assert re.search(rf"^\| [^|]*{stage}[^|]* \| [\d.]+ \| [\d.]+ \|", done.stdout, re.M), stage
     assert "the job itself (a write of eight bytes) | 1.000 |" in done.stdout
+
+
+def program(module: str, *options: object) -> str:
+    """What a benchmark prints when it is run by itself."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, options)]
+    env = jobman_environment()
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def postgres_is_here() -> None:
+    try:
+        PostgresServer()
+    except ServerUnavailable as error:
+        give_up(f"PostgreSQL: {error}")
+
+
+@pytest.mark.usefixtures("postgres_is_here")
+def test_partitions_lose_no_job() -> None:
+    """That every month ends with its number of rows is the benchmark's own check."""
+    told = program("partitions", "--rows", 600, "--jobs", 100, "--rounds", 1)
+    assert "| | one table | by created_at | by id | by id, bounded | by id, named |" in told
+    assert re.search(r"^\| DETACH CONCURRENTLY, DROP: s \| –( \| [\d.]+){4} \|$", told, re.M)
+    assert "must include all partitioning columns" in told
+
+
+@pytest.mark.usefixtures("redis_is_here")
+def test_queues_shard_by_their_names() -> None:
+    told = program("shards", "--ids", 500, "--rounds", 1, "--servers", 1)
+    assert re.search(r"^\| 1 \| 4 \| 1, 1 \| [\d,]+ \|", told, re.M)
+    assert [shards.shard_of(name, 4) for name in shards.names(4, 4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("postgres_is_here")
+def test_a_replica_answers_the_dashboard() -> None:
+    told = program("replica", "--rows", 300, "--seconds", 0.3, "--rounds", 1, "--visits", 2)
+    pages = re.search(r"^Pages that answer from the replica: (\d+) of (\d+)$", told, re.M)
+    assert pages and pages[1] == pages[2]
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.usefixtures("redis_is_here", "postgres_is_here")
+def test_what_a_job_costs() -> None:
+    told = program("job_costs", "--jobs", 300, "--rounds", 1, "--idle", 0.1)
+    for name in ("worker_us", "run_wal_bytes", "row_bytes", "postgresql_network_bytes", "worker_mb"):
+        found = re.search(rf"^\| {name} \| ([\d.,]+) \| ([\d.,]+) \|$", told, re.M)
+        assert found and all(float(each.replace(",", "")) > 0 for each in found.groups()), name
+
+
+def test_the_formula_of_waits_is_erlangs() -> None:
+    alone = queueing.wait(8.0, 0.1, 1)
+    assert alone.some == pytest.approx(0.8) and alone.mean == pytest.approx(0.4), "M/M/1: ρ / (μ - λ)"
+    many = queueing.wait(90.0, 0.1, 10)
+    assert many.some == pytest.approx(0.6687, abs=1e-4), "Erlang C of 9 erlangs and 10 servers"
+    assert queueing.simulated(90.0, 0.1, 10, 200_000) == pytest.approx(many.mean, rel=0.15)
+    assert queueing.wait(100.0, 0.1, 10).mean == float("inf")
+    assert queueing.wait(11_574 * 5, 0.05, 3000).mean < 0.01, "large numbers do not overflow"
+
+
+def test_a_day_with_its_peak() -> None:
+    minutes = queueing.rates(100.0, 5.0, 1.0)
+    assert sum(minutes) / 1440 == pytest.approx(100.0) and max(minutes) == 500.0
+    assert queueing.day(minutes, 500.0).backlog == 0
+    worst = queueing.day(minutes, 200.0)
+    assert worst.backlog == pytest.approx(300 * 3600)
+    assert worst.longest == pytest.approx(300 * 3600 / 200)
+
+
+def test_the_model_says_what_it_was_told(tmp_path: Path) -> None:
+    costs = tmp_path / "costs.json"
+    before = program("scale_model", "--costs", costs)
+    assert "Not a measurement" in before and "| **assumed** |" in before
+    note("python -m benchmarks.job_costs", 0.25, {"each.run_wal_bytes": 99_000.0}, costs)
+    after = program("scale_model", "--costs", costs, "--set", "peak=2", "--days", 30)
+    assert re.search(
+        r"^\| each.run_wal_bytes \| 99,000 \| measured \| python -m .*others 25% \|$", after, re.M
+    )
+    assert re.search(r"^\| peak \| 2.0 \| \*\*assumed\*\* \| given \|$", after, re.M)
+    assert "| jobs, peak | 231 /s | 2,315 /s | 23,148 /s |  |" in after
+    assert "PostgreSQL: WAL, peak 20.0 ×" in after

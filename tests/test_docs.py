@@ -53,6 +53,7 @@ EXECUTED = [
     "docs/how-to/schedule.md",
     "docs/how-to/async-jobs.md",
     "docs/how-to/deploy.md",
+    "docs/explanation/scale.md",
 ]
 #: Commands that a plugin of ours brings.
 OF_PLUGINS = {("prometheus",)}

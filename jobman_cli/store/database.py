@@ -16,13 +16,14 @@ from typing import Any, TypeVar
 
 from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from jobman_cli.errors import ConfigurationError, SchemaError, StoreUnavailable
+from jobman_cli.errors import ConfigurationError, StoreUnavailable
 from jobman_cli.store.dialects import dialect_for
 from jobman_cli.store.dialects.sqlite import READ_ONLY
+from jobman_cli.store.failures import explain, is_standby
 
 T = TypeVar("T")
 
@@ -71,7 +72,20 @@ class Database:
     @cached_property
     def engine(self) -> Engine:
         """SQLAlchemy's engine, made on first use."""
-        options = self.dialect.engine_options(self.url, self.lease)
+        return self._make_engine()
+
+    @cached_property
+    def _alone(self) -> Engine:
+        """For statements that commit by themselves.
+
+        Its connections are its own: to switch one that is used for both took longer than the commit saved.
+        """
+        if not self.dialect.commits_alone:
+            return self.engine
+        return self._make_engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+
+    def _make_engine(self, **more: Any) -> Engine:
+        options = self.dialect.engine_options(self.url, self.lease) | more
         if not self.pooled:
             options["poolclass"] = NullPool
             options.pop("pool_recycle", None)
@@ -90,10 +104,9 @@ class Database:
         self.dialect.prepare(engine, self.lease)
         return engine
 
-    @cached_property
-    def _alone(self) -> Engine:
-        """The same connections, out of the same pool, for statements that commit by themselves."""
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+    def _engines(self) -> list[Engine]:
+        """Those that were made."""
+        return [self.__dict__[name] for name in ("engine", "_alone") if name in self.__dict__]
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -178,18 +191,22 @@ class Database:
 
     def forget(self) -> None:
         """After a fork: leave the parent's connections alone."""
-        if "engine" in self.__dict__:
-            self.engine.dispose(close=False)
+        for engine in self._engines():
+            engine.dispose(close=False)
 
     def close(self) -> None:
         """Close the pool's connections."""
-        if "engine" in self.__dict__:
-            self.engine.dispose()
+        for engine in self._engines():
+            engine.dispose()
 
     @contextmanager
     def _statement(self) -> Iterator[Connection]:
-        engine = self._alone if self.dialect.commits_alone else self.engine
-        with self.translated(), engine.connect() as connection, self.short(connection), connection.begin():
+        with (
+            self.translated(),
+            self._alone.connect() as connection,
+            self.short(connection),
+            connection.begin(),
+        ):
             yield connection
 
     def _resend(self, begin: Callable[[], Any], work: Work[T], arguments: tuple[Any, ...]) -> T:
@@ -217,31 +234,12 @@ class Database:
         except DBAPIError as error:
             if self.dialect.is_deadlock(error):
                 raise
-            if (ours := self._ours(error)) is not None:
-                raise ours from error
-            raise
-
-    def _ours(self, error: DBAPIError) -> StoreUnavailable | SchemaError | None:
-        reason = (
-            str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        )
-        where = self.url.render_as_string(hide_password=True)
-        if _names_a_missing_table(reason):
-            return SchemaError(f"the database {where} lacks Jobman's tables or columns: {reason}")
-        away = isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
-        # Forgotten by the server, or by a pooler before it: a new connection makes it anew.
-        away = away or reason.startswith(_PREPARED)
-        no_database = "not a database" in reason or "image is malformed" in reason
-        if not away and not no_database:
-            return None
-        hint = None
-        if no_database:
-            hint = "Name another file under `database:`, or restore this one from a backup."
-        elif "readonly" in reason or "unable to open" in reason:
-            hint = "Make the database file and its directory writable for this user."
-        elif "disk is full" in reason:
-            hint = "Make room on the disk; nothing was written."
-        return StoreUnavailable(f"the database {where} cannot be used: {reason}", hint=hint)
+            ours = explain(error, self.url.render_as_string(hide_password=True))
+            if ours is None:
+                raise
+            if is_standby(error):
+                self.close()  # other connections lead there as well; new ones may find the new primary
+            raise ours from error
 
 
 class Link:
@@ -327,13 +325,4 @@ class Link:
         self.drop()
 
 
-_PREPARED = "prepared statement"
 _URL_HINT = "Write it as sqlite:///path, postgresql+psycopg://user:password@host/name or mysql+pymysql://…."
-
-
-def _names_a_missing_table(reason: str) -> bool:
-    lowered = reason.lower()
-    return any(
-        words in lowered
-        for words in ("no such table", "no such column", "does not exist", "doesn't exist", "unknown column")
-    ) and not lowered.startswith(("connection", "fatal", 'database "', _PREPARED))

@@ -786,6 +786,22 @@ class TestSettings:
         assert row_of(store, job_id).error_message == "the row is free again"
 
     @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+    def test_a_standby_is_away(self, store: Database) -> None:
+        """So is a primary that was demoted: no fault of ours, and workers wait for the new one."""
+        add_jobs(store)
+        standby = Database(
+            f"{store.url.render_as_string(hide_password=False)}?options=-c%20default_transaction_read_only%3Don"
+        )
+        for run in (standby.run, standby.run_alone, standby.link().run):
+            with pytest.raises(StoreUnavailable, match="read-only transaction") as caught:
+                run(insert_job, NEW, "{}")
+            assert "target_session_attrs" in caught.value.hint
+        assert len(standby.read(lambda c, _: c.execute(select(JOBS.c.id)).all())) == 1, (
+            "what it has can be read"
+        )
+        standby.close()
+
+    @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
     def test_a_prepared_statement_that_the_server_has_forgotten(self, store: Database) -> None:
         """As behind a pooler: no fault of the tables, of which a worker would die."""
         worker, link = add_worker(store), LostLink(store)

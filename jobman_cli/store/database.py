@@ -34,9 +34,12 @@ Work = Callable[..., T]
 DEADLOCK_TRIES = 8
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def compact_json(value: object) -> str:
     """JSON as the tables keep it: no blanks, no escapes that are not needed."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 class Database:
@@ -80,9 +83,7 @@ class Database:
 
         Its connections are its own: to switch one that is used for both took longer than the commit saved.
         """
-        if not self.dialect.commits_alone:
-            return self.engine
-        return self._make_engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+        return self._make_engine(isolation_level="AUTOCOMMIT")
 
     def _make_engine(self, **more: Any) -> Engine:
         options = self.dialect.engine_options(self.url, self.lease) | more
@@ -201,13 +202,12 @@ class Database:
 
     @contextmanager
     def _statement(self) -> Iterator[Connection]:
-        with (
-            self.translated(),
-            self._alone.connect() as connection,
-            self.short(connection),
-            connection.begin(),
-        ):
-            yield connection
+        if not self.dialect.commits_alone:
+            with self.transaction() as connection:
+                yield connection
+            return
+        with self.translated(), self._alone.connect() as connection, self.short(connection):
+            yield connection  # without begin(): it would end in a COMMIT of nothing
 
     def _resend(self, begin: Callable[[], Any], work: Work[T], arguments: tuple[Any, ...]) -> T:
         for tried in range(1, DEADLOCK_TRIES + 1):
@@ -266,8 +266,12 @@ class Link:
                 self.database.underway[id(self)] = (time.monotonic(), connection)
                 if self._commits_alone is not (alone and self.database.dialect.commits_alone):
                     self._switch(connection)
-                with connection.begin():
+                if self._commits_alone:
                     yield connection
+                    connection.rollback()  # it has committed; SQLAlchemy alone thinks of a transaction
+                else:
+                    with connection.begin():
+                        yield connection
             except BaseException as error:
                 # A connection on which anything but our own errors happened is not trusted again.
                 if isinstance(error, DBAPIError) or not isinstance(error, Exception):
@@ -291,7 +295,7 @@ class Link:
             self._switch(connection)
         with self.database.short(connection):
             self.database.dialect.settle_link(connection)
-            connection.rollback()  # it has taken effect; SQLAlchemy alone thinks of a transaction
+            connection.rollback()  # as in ``transaction``
         return connection
 
     def _switch(self, connection: Connection) -> None:

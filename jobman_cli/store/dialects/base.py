@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Insert, Select, Subquery, Table, Update
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    Insert,
+    Select,
+    Subquery,
+    Table,
+    Update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 #: The index of unique keys, as the databases name it when they refuse a row.
@@ -111,6 +122,18 @@ class Dialect:
     def column_list(self, numbers: Sequence[float]) -> Any:
         """The value of one parameter of ``columns``."""
         raise NotImplementedError
+
+    def send(self, connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Rows of a statement that is sent for every job or turn, and whose values the driver itself knows.
+
+        Args:
+            statement: Made once: its text is kept.
+            values: By the parameters' names, as the driver takes them.
+
+        Returns:
+            Rows by position; times may be in any zone.
+        """
+        return connection.execute(statement, values).all()
 
     def run_each(self, connection: Connection, statement: Update, rows: list[dict[str, Any]]) -> int:
         """Send a statement once for each row of parameters, with nothing in between.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     Insert,
     Select,
     Subquery,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     literal_column,
     text,
 )
+from sqlalchemy import Dialect as SQLDialect
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import DBAPIError
 
@@ -68,7 +71,10 @@ class PostgreSQL(Dialect):
             "options": f"-c idle_in_transaction_session_timeout={millis}",
         }
         given = set(url.query)
-        return {"connect_args": {key: value for key, value in arguments.items() if key not in given}}
+        return {
+            "connect_args": {key: value for key, value in arguments.items() if key not in given},
+            "skip_autocommit_rollback": True,
+        }
 
     def prepare(self, engine: Engine, lease: float) -> None:
         """An impatient process gives up on a lock: somebody may be frozen with it."""
@@ -138,6 +144,11 @@ class PostgreSQL(Dialect):
         """An array's text."""
         return "{" + ",".join(map(repr, numbers)) + "}"
 
+    def send(self, connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+        """By the driver's own text: SQLAlchemy takes as long over parameters and rows as a trip does."""
+        sql, defaults = _driver_text(statement, connection.dialect)
+        return connection.exec_driver_sql(sql, {**defaults, **values}).all()
+
     def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """``= ANY(array)``: one text, so that it is prepared once."""
         return column == any_(cast(bindparam(name, type_=Text), ARRAY(BigInteger)))
@@ -177,3 +188,10 @@ class PostgreSQL(Dialect):
     def lock_schema(self, connection: Connection) -> None:
         """An advisory lock of the transaction; the number is 'jobman' in ASCII."""
         connection.execute(text("SELECT pg_advisory_xact_lock(116822186549614)"))
+
+
+@cache
+def _driver_text(statement: Any, dialect: SQLDialect) -> tuple[str, dict[str, Any]]:
+    """The text, and the values that the statement brings along."""
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -18,7 +19,6 @@ from sqlalchemy import (
     String,
     bindparam,
     cast,
-    literal,
     literal_column,
     null,
     select,
@@ -30,10 +30,11 @@ from jobman_cli.errors import JobNotFound, StoreUnavailable
 from jobman_cli.store.database import compact_json
 from jobman_cli.store.dialects import Dialect, Kind
 from jobman_cli.store.lifecycle.unique import key_holders
-from jobman_cli.store.tables import JOBS, Job, new_row
+from jobman_cli.store.tables import JOBS, Job, as_utc, new_row
 
 #: What the database decides about a new row.
 _WRITTEN = (JOBS.c.id, JOBS.c.rank, JOBS.c.created_at, JOBS.c.queued_at, JOBS.c.available_at)
+_first = itemgetter(0)
 #: How often a key may be found taken, and its holder gone a moment later.
 KEY_TRIES = 8
 
@@ -60,9 +61,8 @@ class NewJob:
 Ready = tuple[NewJob, str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class InLine:
-    """A row that belongs into a queue.
+class InLine(NamedTuple):
+    """A row that belongs into a queue. A tuple, because a dispatch of many makes one a job.
 
     Attributes:
         rank: Its place there.
@@ -85,7 +85,8 @@ def insert_jobs(
         The rows, in the order of ``attribs``.
     """
     rows = _write(connection, dialect, new, attribs, (JOBS.c.id, JOBS.c.rank))
-    return [InLine(row.id, new.queue, row.rank) for row in rows]
+    queue = new.queue
+    return [InLine(job_id, queue, rank) for job_id, rank in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +152,21 @@ def insert_job(
     if dialect.insert_returning:
         dialect.adopt(connection)
         values = _shared(new) | {"new_attribs": attribs}
-        row = connection.execute(_insert_one(dialect, new.delay is not None), values).one()
+        (row,) = dialect.send(connection, _insert_one(dialect, new.delay is not None), values)
     else:
         row = _write(connection, dialect, new, [attribs], _WRITTEN)[0]
-    return _job(new, attribs, row), InLine(row.id, new.queue, row.rank)
+    return _job(new, attribs, row), InLine(row[0], new.queue, row[1])
 
 
 def _job(new: NewJob, attribs: str, row: Any) -> Job:
-    """The row as it was written."""
+    """The row as it was written; ``row`` has the columns of ``_WRITTEN``."""
+    job_id, rank, created_at, queued_at, available_at = row
     return new_row(
-        id=row.id,
-        rank=row.rank,
-        created_at=row.created_at,
-        queued_at=row.queued_at,
-        available_at=row.available_at,
+        id=job_id,
+        rank=rank,
+        created_at=as_utc(created_at),
+        queued_at=None if queued_at is None else as_utc(queued_at),
+        available_at=None if available_at is None else as_utc(available_at),
         type=new.type,
         queue=new.queue,
         priority=new.priority,
@@ -196,7 +198,7 @@ def _write(
         rows = connection.execute(_insert(dialect, delayed, keyed, returning), values).all()
     else:
         rows = _insert_by_token(connection, dialect, delayed, keyed, returning, values)
-    return sorted(rows, key=lambda row: row.id)
+    return sorted(rows, key=_first)
 
 
 def _shared(new: NewJob) -> dict[str, Any]:
@@ -248,14 +250,14 @@ def _columns(dialect: Dialect, delayed: bool, attribs: Any) -> dict[str, Any]:
         "type": cast(bindparam("new_type"), String(190)),
         "queue": cast(bindparam("new_queue"), String(190)),
         "priority": priority,
-        "status": literal("scheduled" if delayed else "queued", literal_execute=True),
+        "status": literal_column("'scheduled'" if delayed else "'queued'"),
         "attribs": attribs,
         "tags": dialect.as_json(bindparam("new_tags", type_=String)),
         "tries": cast(bindparam("new_tries"), Integer),
         "timeout": cast(bindparam("new_timeout"), Double),
-        "attempts": literal(0, literal_execute=True),
-        "claims": literal(0, literal_execute=True),
-        "rescues": literal(0, literal_execute=True),
+        "attempts": literal_column("0"),
+        "claims": literal_column("0"),
+        "rescues": literal_column("0"),
         "created_at": dialect.now(),
         **times,
     }

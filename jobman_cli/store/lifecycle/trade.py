@@ -27,7 +27,7 @@ def finish_and_claim(
         How many ends the fence let through, and the claims in the order of ``ids``.
     """
     values = columns_of(dialect, worker, finishes) | {"claimant": worker, "ids": dialect.id_list(ids)}
-    rows = connection.execute(_trade(dialect), values).all()
+    rows = dialect.send(connection, _trade(dialect), values)
     return rows[0][0], in_order(ids, claims_of(row[1:] for row in rows if row[1] is not None))
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -451,15 +452,24 @@ def failed_rows(store: Database, job_id: int) -> list[Any]:
 
 @contextmanager
 def counted_commits(store: Database) -> Iterator[list[int]]:
-    """A list that gains an element at each COMMIT of a writing transaction."""
+    """A list that gains an element at each COMMIT of a write, and at each write that commits by itself."""
     seen: list[int] = []
+    engines = [store.engine, store._alone] if store.dialect.commits_alone else [store.engine]
 
     def committed(connection: Any) -> None:
         if not connection.get_execution_options().get("jobman_read"):
             seen.append(1)
 
-    event.listen(store.engine, "commit", committed)
+    def sent(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        alone = getattr(connection.connection.driver_connection, "autocommit", False) is True
+        if alone and store.dialect.commits_alone and not statement.startswith("SELECT"):
+            seen.append(1)
+
+    events = (("commit", committed), ("after_cursor_execute", sent))
+    for engine, (name, listener) in product(engines, events):
+        event.listen(engine, name, listener)
     try:
         yield seen
     finally:
-        event.remove(store.engine, "commit", committed)
+        for engine, (name, listener) in product(engines, events):
+            event.remove(engine, name, listener)

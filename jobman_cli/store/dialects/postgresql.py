@@ -194,4 +194,4 @@ class PostgreSQL(Dialect):
 def _driver_text(statement: Any, dialect: SQLDialect) -> tuple[str, dict[str, Any]]:
     """The text, and the values that the statement brings along."""
     compiled = statement.compile(dialect=dialect)
-    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
+    return str(compiled), dict(compiled.params)

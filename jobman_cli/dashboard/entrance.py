@@ -11,7 +11,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from jobman_cli.dashboard.access import COOKIE, LASTS
-from jobman_cli.dashboard.view import LANGUAGES, THEMES, inside, render, text, url
+from jobman_cli.dashboard.languages import LANGUAGES
+from jobman_cli.dashboard.view import THEMES, inside, render, text, url
 from jobman_cli.errors import UsageError
 
 #: Seconds that a wrong credential takes.

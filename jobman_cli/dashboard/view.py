@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gettext
-import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from babel import Locale, negotiate_locale
+from babel import Locale
 from babel.dates import format_datetime, format_timedelta
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from itsdangerous import BadSignature
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,13 +20,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from jobman_cli import __version__
-from jobman_cli.dashboard.sayings import translated
+from jobman_cli.dashboard.languages import LANGUAGES, language_of, said_in, translations
 
 HERE = Path(__file__).parent
 #: There when the files that come from npm have been built.
 ASSETS = HERE / "static" / "vendor" / "made-from"
-#: Languages by the tag that HTML and browsers use: the name people know them by.
-LANGUAGES: Mapping[str, str] = {"en": "English", "zh-TW": "繁體中文"}
 THEMES = ("auto", "light", "dark")
 #: A page counts rows up to this many, and says that there are more.
 COUNTED = 10_000
@@ -104,23 +98,6 @@ def inside(request: Request, path: str) -> str:
     return url(request, path if harmless and "\\" not in path else "/")
 
 
-def language_of(request: Request) -> str:
-    """The language that was chosen, else the best of those the browser asks for."""
-    chosen = request.cookies.get("jobman_language")
-    if chosen in LANGUAGES:
-        return str(chosen)
-    wanted = [each.split(";")[0].strip() for each in request.headers.get("accept-language", "").split(",")]
-    wanted = ["zh-TW" if each.lower() in ("zh-hant", "zh-hk", "zh") else each for each in wanted if each]
-    found = negotiate_locale([each.replace("-", "_") for each in wanted], ["en", "zh_TW"])
-    return (found or "en").replace("_", "-")
-
-
-def spoken(request: Request, *messages: str) -> str:
-    """What code says in English, in the visitor's language; several with colons between them."""
-    say = _translations(language_of(request)).gettext
-    return ": ".join(translated(each, say) for each in messages)
-
-
 def text(message: str) -> str:
     """A message as one that fits into a cookie."""
     return message if len(message) <= 800 else message[:800] + "…"
@@ -146,15 +123,15 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    translations = _translations(language)
+    catalogue = translations(language)
     made.install_gettext_callables(  # type: ignore[attr-defined]  # the i18n extension adds it
-        translations.gettext, translations.ngettext, newstyle=True
+        catalogue.gettext, catalogue.ngettext, newstyle=True
     )
     made.filters |= {
         "when": lambda moment: when(moment, locale),
         "duration": duration,
         "number": lambda value: "–" if value is None else format_decimal(value, locale=locale),
-        "spoken": partial(translated, say=translations.gettext),
+        "spoken": partial(said_in, language),
         "counted": partial(counted, locale),
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "pretty": pretty,
@@ -164,23 +141,11 @@ def _environment(language: str) -> Environment:
 
     def say(message: str, /, **variables: Any) -> str:
         # The extension's own `_` takes what it is given for harmless HTML; ours is given words of rows, too.
-        said = translations.gettext(message)
+        said = catalogue.gettext(message)
         return said % variables if variables else said
 
     made.globals |= {"sparkline": sparkline, "_": say}
     return made
-
-
-@cache
-def _translations(language: str) -> gettext.NullTranslations:
-    source = HERE / "locale" / f"{language.replace('-', '_')}.po"
-    if not source.exists():
-        return gettext.NullTranslations()
-    compiled = io.BytesIO()
-    with source.open("rb") as file:
-        write_mo(compiled, read_po(file))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
 
 
 def when(moment: datetime | None, locale: Locale) -> Markup:

@@ -15,7 +15,7 @@ from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
 from itsdangerous import BadSignature
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -135,6 +135,7 @@ def _environment(language: str) -> Environment:
         "counted": partial(counted, locale),
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "pretty": pretty,
+        "marked": marked,
         "first_line": lambda value: (value or "").strip().partition("\n")[0],
         "last_line": lambda value: ((value or "").strip().splitlines() or [""])[-1],
     }
@@ -179,6 +180,20 @@ def duration(seconds: float | None) -> str:
 def pretty(value: Any) -> str:
     """JSON for people."""
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def marked(text: str) -> Markup:
+    """A text with what stands between backticks as code.
+
+    >>> marked("See `jobman <types>`.")
+    Markup('See <code>jobman &lt;types&gt;</code>.')
+    """
+    pieces = str(text).split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)  # one of them has no other
+    return Markup("").join(
+        Markup("<code>{}</code>").format(each) if at % 2 else each for at, each in enumerate(pieces)
+    )
 
 
 def sparkline(values: Iterable[float | None], label: str, width: int = 120, height: int = 24) -> Markup:

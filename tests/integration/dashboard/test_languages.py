@@ -164,3 +164,16 @@ def test_a_language_is_known_however_browsers_write_it(site: Site, wanted: str, 
     page = site.client.get("/jobs", headers={"accept-language": wanted.encode("latin-1")})
     assert f'<html lang="{language}"' in page.text
     assert f"<h1>{'Jobs' if language == 'en' else '工作'}</h1>" in page.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("See `jobman <types>`.", "See <code>jobman &lt;types&gt;</code>."),
+        ("<b>`a`</b>`c`", "&lt;b&gt;<code>a</code>&lt;/b&gt;<code>c</code>"),
+        ("one ` alone <", "one ` alone &lt;"),
+        ("", ""),
+    ],
+)
+def test_what_stands_between_backticks_is_code(text: str, shown: str) -> None:
+    assert str(view.marked(text)) == shown

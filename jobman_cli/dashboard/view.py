@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 #: There when the files that come from npm have been built.
 ASSETS = HERE / "static" / "vendor" / "made-from"
 THEMES = ("auto", "light", "dark")
+#: Whether single keys do something: not everybody who presses one means it.
+KEYS = ("on", "off")
 #: A page counts rows up to this many, and says that there are more.
 COUNTED = 10_000
 
@@ -40,6 +42,7 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
     language = language_of(request)
     message, bad = _said(request)
     theme = request.cookies.get("jobman_theme", "auto")
+    keys = request.cookies.get("jobman_keys", "on")
     page = _environment(language).get_template(template)
     body = page.render(
         {
@@ -52,6 +55,8 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
             "languages": LANGUAGES,
             "theme": theme if theme in THEMES else "auto",
             "themes": THEMES,
+            "keys": keys if keys in KEYS else "on",
+            "keys_known": KEYS,
             "menu": request.app.state.menu,
             "desk": request.app.state.desk,
             "message": message,

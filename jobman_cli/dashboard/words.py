@@ -19,7 +19,7 @@ from jobman_cli.dashboard.api.table import ENDPOINTS
 from jobman_cli.dashboard.pages import MENU
 from jobman_cli.dashboard.sayings.validation import PARTS
 from jobman_cli.dashboard.search import QUALIFIERS
-from jobman_cli.dashboard.view import THEMES
+from jobman_cli.dashboard.view import KEYS, THEMES
 from jobman_cli.hooks.registry import PluginState
 
 #: What happened to a job, beside its states and outcomes.
@@ -46,6 +46,7 @@ WORDS: frozenset[str] = frozenset(
         *PARTS,
         *get_args(PluginState),
         *THEMES,
+        *KEYS,
         *(takes for takes, _ in QUALIFIERS.values()),
         *(item.title for item in MENU if item.title),
     )

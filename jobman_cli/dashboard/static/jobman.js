@@ -34,6 +34,7 @@
     next.querySelector("a")?.focus();
   };
   document.addEventListener("keydown", (event) => {
+    if (document.documentElement.dataset.keys === "off") return; // Who speaks to the computer presses keys unawares.
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     if (event.key === "/") document.querySelector("[data-key='/']")?.focus();
     else if (event.key === "j") choose(1);

@@ -127,6 +127,7 @@ def test_no_action_and_no_question_speaks_english(
             assert said, f"{name} said nothing"
             seen[f"{name}! {given}"] = said
     assert {each: texts for each, texts in seen.items() if any(map(english, texts))} == {}
+    assert {row.action for row in audits(rig.parts, limit=1000)} == set(ACTIONS), "each is written down"
     assert {
         row.message for row in audits(rig.parts, limit=1000) if CHINESE.search(row.message or "")
     } == set()

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobman_cli.dashboard.answers import fault
 from jobman_cli.dashboard.desk import Desk, Visitor
+from jobman_cli.dashboard.languages import spoken
 
 logger = logging.getLogger("jobman.dashboard")
 
@@ -88,22 +89,28 @@ class Guard:
             logger.exception("%s %s failed", scope["method"], path)
             if begun:
                 raise
-            await refusal(path, 500, *FAULTY)(scope, receive, dressed)
+            await refusal(connection, 500, *FAULTY)(scope, receive, dressed)
 
     def _refuse(self, connection: HTTPConnection, path: str) -> Response | None:
         """The answer to a request that may not pass; None for one that may."""
         headers = connection.headers
         if path != "/healthz" and _host_of(headers) not in self._desk.hosts:
             return refusal(
-                path, 400, "unknown host", "Add its name to `dashboard: hosts:` in the configuration."
+                connection,
+                400,
+                "unknown host",
+                "Add its name to `dashboard: hosts:` in the configuration.",
             )
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and len(length) < 16) or int(length) > self._most:
-            return refusal(path, 413, *TOO_LARGE)
+            return refusal(connection, 413, *TOO_LARGE)
         writes = connection.scope["method"] not in ("GET", "HEAD", "OPTIONS")
         if not (_of_this_site(headers) if writes else _may_read(headers)):
             return refusal(
-                path, 403, "this request comes from another site", "Send it from the dashboard's own pages."
+                connection,
+                403,
+                "this request comes from another site",
+                "Send it from the dashboard's own pages.",
             )
         visitor = self._visitor(connection)
         connection.scope.setdefault("state", {})["visitor"] = visitor
@@ -113,7 +120,7 @@ class Guard:
             return self._ask(connection, path)
         if writes and not visitor.may_act and path != "/logout" and path != "/preferences":
             return refusal(
-                path, 403, "you may look, but not act", "Come in with a credential that may do more."
+                connection, 403, "you may look, but not act", "Come in with a credential that may do more."
             )
         return None
 
@@ -141,7 +148,9 @@ class Guard:
             query = connection.url.query
             to = quote(path + (f"?{query}" if query else ""), safe="")
             return RedirectResponse(f"{root}/login?to={to}", 303)
-        answer = refusal(path, 401, "a credential is needed", "Send the token as `Authorization: Bearer …`.")
+        answer = refusal(
+            connection, 401, "a credential is needed", "Send the token as `Authorization: Bearer …`."
+        )
         answer.headers["WWW-Authenticate"] = 'Basic realm="jobman", charset="UTF-8"'
         return answer
 
@@ -170,16 +179,16 @@ def local_path(scope: Scope) -> str:
     return path[len(root) :] or "/" if root and path.startswith(root) else path
 
 
-def refusal(path: str, status: int, message: str, hint: str) -> Response:
-    """A plain answer; JSON for the API."""
-    if path.startswith("/api"):
+def refusal(connection: HTTPConnection, status: int, message: str, hint: str) -> Response:
+    """A plain answer in the visitor's language; English JSON for the API."""
+    if local_path(connection.scope).startswith("/api"):
         return fault(message, hint, status)
-    return PlainTextResponse(f"{message}: {hint}\n", status)
+    return PlainTextResponse(f"{spoken(connection, message, hint)}\n", status)
 
 
 async def too_long(request: Request, _: Exception) -> Response:
     """The answer to a body that grew too long."""
-    return refusal(local_path(request.scope), 413, *TOO_LARGE)
+    return refusal(request, 413, *TOO_LARGE)
 
 
 def _host_of(headers: Headers) -> str:

@@ -11,7 +11,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from jobman_cli.dashboard.access import COOKIE, LASTS
-from jobman_cli.dashboard.view import LANGUAGES, THEMES, inside, render, text, url
+from jobman_cli.dashboard.languages import LANGUAGES
+from jobman_cli.dashboard.view import KEYS, THEMES, inside, render, text, url
 from jobman_cli.errors import UsageError
 
 #: Seconds that a wrong credential takes.
@@ -75,10 +76,10 @@ def logout(request: Request) -> Response:
 
 
 async def prefer(request: Request) -> Response:
-    """Keep a language or a theme for this browser."""
+    """Keep a language, a theme, and whether keys do something, for this browser."""
     form = await form_of(request)
     answer = RedirectResponse(inside(request, form.get("back", "/")), 303)
-    for name, known in (("language", LANGUAGES), ("theme", THEMES)):
+    for name, known in (("language", LANGUAGES), ("theme", THEMES), ("keys", KEYS)):
         if form.get(name) in known:
             _set(request, answer, f"jobman_{name}", form[name], 365 * 86_400)
     return answer

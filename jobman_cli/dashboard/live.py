@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from jobman_cli.dashboard.desk import Desk
+from jobman_cli.dashboard.languages import spoken
 from jobman_cli.errors import JobmanError
 from jobman_cli.operations.pulse import check_topic, pulse
 
@@ -128,7 +129,7 @@ async def stream(request: Request) -> Response:
         check_topic("")
     if live.is_full:
         headers = {"Retry-After": str(LATER)}
-        return PlainTextResponse(f"{MOST} pages are open already\n", 503, headers)
+        return PlainTextResponse(f"{spoken(request, f'{MOST} pages are open already')}\n", 503, headers)
     # nginx would collect what is sent until there is enough of it.
     headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(live.listen(request, topics), media_type="text/event-stream", headers=headers)

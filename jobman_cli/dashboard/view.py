@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import gettext
-import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from babel import Locale, negotiate_locale
+from babel import Locale
 from babel.dates import format_datetime, format_timedelta
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from itsdangerous import BadSignature
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from jobman_cli import __version__
-from jobman_cli.dashboard.sayings import translated
+from jobman_cli.dashboard.languages import LANGUAGES, language_of, said_in, translations
 
 HERE = Path(__file__).parent
 #: There when the files that come from npm have been built.
 ASSETS = HERE / "static" / "vendor" / "made-from"
-#: Languages by the tag that HTML and browsers use: the name people know them by.
-LANGUAGES: Mapping[str, str] = {"en": "English", "zh-TW": "繁體中文"}
 THEMES = ("auto", "light", "dark")
+#: Whether single keys do something: not everybody who presses one means it.
+KEYS = ("on", "off")
 #: A page counts rows up to this many, and says that there are more.
 COUNTED = 10_000
 
@@ -46,6 +42,7 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
     language = language_of(request)
     message, bad = _said(request)
     theme = request.cookies.get("jobman_theme", "auto")
+    keys = request.cookies.get("jobman_keys", "on")
     page = _environment(language).get_template(template)
     body = page.render(
         {
@@ -58,6 +55,8 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
             "languages": LANGUAGES,
             "theme": theme if theme in THEMES else "auto",
             "themes": THEMES,
+            "keys": keys if keys in KEYS else "on",
+            "keys_known": KEYS,
             "menu": request.app.state.menu,
             "desk": request.app.state.desk,
             "message": message,
@@ -104,23 +103,6 @@ def inside(request: Request, path: str) -> str:
     return url(request, path if harmless and "\\" not in path else "/")
 
 
-def language_of(request: Request) -> str:
-    """The language that was chosen, else the best of those the browser asks for."""
-    chosen = request.cookies.get("jobman_language")
-    if chosen in LANGUAGES:
-        return str(chosen)
-    wanted = [each.split(";")[0].strip() for each in request.headers.get("accept-language", "").split(",")]
-    wanted = ["zh-TW" if each.lower() in ("zh-hant", "zh-hk", "zh") else each for each in wanted if each]
-    found = negotiate_locale([each.replace("-", "_") for each in wanted], ["en", "zh_TW"])
-    return (found or "en").replace("_", "-")
-
-
-def spoken(request: Request, *messages: str) -> str:
-    """What code says in English, in the visitor's language; several with colons between them."""
-    say = _translations(language_of(request)).gettext
-    return ": ".join(translated(each, say) for each in messages)
-
-
 def text(message: str) -> str:
     """A message as one that fits into a cookie."""
     return message if len(message) <= 800 else message[:800] + "…"
@@ -146,41 +128,30 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    translations = _translations(language)
+    catalogue = translations(language)
     made.install_gettext_callables(  # type: ignore[attr-defined]  # the i18n extension adds it
-        translations.gettext, translations.ngettext, newstyle=True
+        catalogue.gettext, catalogue.ngettext, newstyle=True
     )
     made.filters |= {
         "when": lambda moment: when(moment, locale),
         "duration": duration,
         "number": lambda value: "–" if value is None else format_decimal(value, locale=locale),
-        "spoken": partial(translated, say=translations.gettext),
+        "spoken": partial(said_in, language),
         "counted": partial(counted, locale),
         "share": lambda value: "–" if value is None else f"{value:.0%}",
         "pretty": pretty,
+        "marked": marked,
         "first_line": lambda value: (value or "").strip().partition("\n")[0],
         "last_line": lambda value: ((value or "").strip().splitlines() or [""])[-1],
     }
 
     def say(message: str, /, **variables: Any) -> str:
         # The extension's own `_` takes what it is given for harmless HTML; ours is given words of rows, too.
-        said = translations.gettext(message)
+        said = catalogue.gettext(message)
         return said % variables if variables else said
 
     made.globals |= {"sparkline": sparkline, "_": say}
     return made
-
-
-@cache
-def _translations(language: str) -> gettext.NullTranslations:
-    source = HERE / "locale" / f"{language.replace('-', '_')}.po"
-    if not source.exists():
-        return gettext.NullTranslations()
-    compiled = io.BytesIO()
-    with source.open("rb") as file:
-        write_mo(compiled, read_po(file))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
 
 
 def when(moment: datetime | None, locale: Locale) -> Markup:
@@ -214,6 +185,20 @@ def duration(seconds: float | None) -> str:
 def pretty(value: Any) -> str:
     """JSON for people."""
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def marked(text: str) -> Markup:
+    """A text with what stands between backticks as code.
+
+    >>> marked("See `jobman <types>`.")
+    Markup('See <code>jobman &lt;types&gt;</code>.')
+    """
+    pieces = str(text).split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)  # one of them has no other
+    return Markup("").join(
+        Markup("<code>{}</code>").format(each) if at % 2 else each for at, each in enumerate(pieces)
+    )
 
 
 def sparkline(values: Iterable[float | None], label: str, width: int = 120, height: int = 24) -> Markup:

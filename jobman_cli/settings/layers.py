@@ -14,7 +14,7 @@ from jobman_cli.settings.problems import Problems, Where, quoted
 PREFIX = "JOBMAN_"
 CONFIG = "JOBMAN_CONFIG"
 #: Read by other parts of Jobman or by its tests, never settings.
-FOREIGN = ("JOBMAN_TEST_", "JOBMAN_FAULT_", "JOBMAN_BENCH_", "JOBMAN_FAILPOINT", "JOBMAN_DASHBOARD_")
+FOREIGN = ("JOBMAN_TEST_", "JOBMAN_FAULT_", "JOBMAN_BENCH_", "JOBMAN_FAILPOINT")
 
 #: Flags that are spelt otherwise than the setting they give: `--queue` names one queue.
 _FLAGS = {"queue": "--queue-url"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Page, expect
 from site_of_jobs import Site
@@ -47,6 +49,23 @@ def test_the_table_says_the_same_and_stays_open(site: Site, visit: Visit) -> Non
     expect(cell.first).to_be_visible()
     count(site, 5)
     expect(chart.get_by_role("cell", name="15", exact=True).first).to_be_visible()
+
+
+def test_times_are_the_viewers_in_their_language(site: Site, visit: Visit) -> None:
+    count(site, 10)
+    page = visit("/", locale="zh-TW", timezone_id="Asia/Taipei")
+    chart = page.locator("#chart-throughput")
+    expect(chart.locator("canvas")).to_have_count(1)
+    expect(chart.locator(".u-legend")).to_contain_text("時間")
+    latest = (
+        "() => JSON.parse(document.querySelector('#chart-throughput script').textContent).series[0].at(-1)"
+    )
+    seconds = page.evaluate(latest)
+    box = chart.locator(".u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 40)
+    there = datetime.fromtimestamp(seconds, ZoneInfo("Asia/Taipei"))
+    expect(chart.locator(".u-legend")).to_contain_text(f"{there:%H:%M}")
 
 
 def test_without_scripts_the_server_draws(site: Site, visit: Visit) -> None:

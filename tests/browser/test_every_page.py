@@ -93,3 +93,6 @@ def test_the_rules_of_wcag(page: Page) -> None:
 
 def test_no_page_is_wider_than_a_telephone(small: Page) -> None:
     assert small.evaluate("document.documentElement.scrollWidth") <= 375
+    for entry in small.locator(".menu a[aria-current]").all():
+        box = entry.bounding_box()
+        assert box is not None and 0 <= box["x"] <= 375 - box["width"], "the menu shows where one is"

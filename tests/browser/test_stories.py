@@ -138,6 +138,21 @@ def test_keys(site: Site, visit: Visit) -> None:
     expect(page).to_have_url(f"{site.address}jobs/{jobs[2]}")
 
 
+def test_keys_can_be_turned_off(site: Site, visit: Visit) -> None:
+    site.dispatch("hello", delay=3600)
+    page = visit("/jobs")
+    page.get_by_label("Keys").select_option("off")
+    expect(page.locator("html")).to_have_attribute("data-keys", "off")
+    for key in ("/", "j", "r"):
+        page.keyboard.press(key)
+    expect(page.locator("tr.chosen")).to_have_count(0)
+    expect(page.locator("#search")).not_to_be_focused()
+    page.get_by_label("Keys").select_option("on")
+    expect(page.locator("html")).to_have_attribute("data-keys", "on")
+    page.keyboard.press("j")
+    expect(page.locator("tr.chosen")).to_have_count(1)
+
+
 def test_languages_follow_the_browser_and_the_choice(site: Site, visit: Visit) -> None:
     page = visit("/jobs", locale="zh-TW")
     expect(page.locator("html")).to_have_attribute("lang", "zh-TW")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from jobman_cli.errors import EXIT_CONFIG, ConfigurationError
 from jobman_cli.settings import NO_LIMIT, SUPERVISOR_DEFAULTS, JobOverride, Settings, load_settings, mask_url
+from jobman_cli.settings.model import DASHBOARD_DEFAULTS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -520,13 +521,27 @@ class TestEnvironment:
         assert loaded.jobs == {"a-b": JobOverride(tries=2, priority=7)}
         assert len(project.faults(JOBMAN_JOBS="5", JOBMAN_JOBS__A__TRIES="7")) == 1
 
+    @pytest.mark.parametrize("name", sorted(DASHBOARD_DEFAULTS))
+    def test_each_option_of_the_dashboard_has_a_variable(self, project: Project, name: str) -> None:
+        texts = {
+            "port": "9",
+            "prefix": "/ops",
+            "read_only": "true",
+            "basic": "ada:correct-horse",
+            "hosts": "a, b",
+        }
+        loaded = project.load(**{f"JOBMAN_DASHBOARD__{name.upper()}": texts.get(name, "t" * 24)})
+        wanted = {"port": 9, "read_only": True, "hosts": ["a", "b"]}
+        found = loaded.dashboard[name]
+        found = list(found) if name == "hosts" else found
+        assert found == wanted.get(name, texts.get(name, "t" * 24))
+
     def test_what_is_not_a_setting_is_left_alone(self, project: Project) -> None:
         project.load(
             JOBMAN_TEST_POSTGRES="x",
             JOBMAN_BENCH_N="1",
             JOBMAN_FAULT_PROFILE="long",
             JOBMAN_FAILPOINT="a",
-            JOBMAN_DASHBOARD_PASSWORD="x",
             JOBMANX="1",
         )
 
@@ -539,6 +554,12 @@ class TestEnvironment:
                 "environment JOBMAN_DATABSE: unknown variable; did you mean 'JOBMAN_DATABASE'?",
             ),
             ("JOBMAN_database", "x", "did you mean 'JOBMAN_DATABASE'?"),
+            (
+                "JOBMAN_DASHBOARD_TOKEN",
+                "t" * 24,
+                "unknown variable",
+            ),  # one stroke too few: nobody is let in by that
+            ("JOBMAN_DASHBOARD__TOKN", "t" * 24, "did you mean 'JOBMAN_DASHBOARD__TOKEN'?"),
             ("JOBMAN_JOBS__HELLO__TRYS", "1", "did you mean 'JOBMAN_JOBS__HELLO__TRIES'?"),
             ("JOBMAN_", "1", "unknown variable"),
             ("JOBMAN_JOBS__", "{}", "jobs.''"),

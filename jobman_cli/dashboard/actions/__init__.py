@@ -16,7 +16,8 @@ from starlette.routing import Route
 
 from jobman_cli.dashboard.desk import Desk
 from jobman_cli.dashboard.entrance import form_of, said
-from jobman_cli.dashboard.view import inside, render, spoken
+from jobman_cli.dashboard.languages import spoken
+from jobman_cli.dashboard.view import inside, render
 from jobman_cli.errors import JobmanError, UsageError
 from jobman_cli.operations.redact import redact
 

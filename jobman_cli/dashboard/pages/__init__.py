@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from jobman_cli.dashboard.answers import Conflict, NotHere, fault
+from jobman_cli.dashboard.languages import spoken
 from jobman_cli.dashboard.pages import (
     audit,
     failed,
@@ -123,6 +124,6 @@ async def not_so(request: Request, error: Exception) -> Response:
     if local_path(request).startswith("/api"):
         answer: Response = fault(said, DESCRIBED, error.status_code)
     else:
-        answer = PlainTextResponse(f"{said}\n", error.status_code)
+        answer = PlainTextResponse(f"{spoken(request, said)}\n", error.status_code)
     answer.headers.update(error.headers or {})
     return answer

@@ -16,7 +16,8 @@ from jobman_cli.dashboard import forms
 from jobman_cli.dashboard.actions import Done, perform
 from jobman_cli.dashboard.answers import NotHere
 from jobman_cli.dashboard.entrance import form_of, said
-from jobman_cli.dashboard.view import render, spoken, url
+from jobman_cli.dashboard.languages import spoken
+from jobman_cli.dashboard.view import render, url
 from jobman_cli.errors import InvalidJobType, InvalidOption, UnknownJobType, UsageError
 from jobman_cli.operations.dispatch import Options, dispatch_once
 from jobman_cli.operations.objects.registered import type_object
@@ -114,7 +115,7 @@ def _show(
         context["schema"] = job_type.json_schema()
         context["fields"] = forms.fields_of(context["schema"], request.app.state.desk.jobman.settings.redact)
     except InvalidJobType as error:
-        context["fault_of_type"] = f"{error.message}: {error.hint}"
+        context["fault_of_type"] = spoken(request, error.message, error.hint)
     shown = type_object(job_type)
     answer = render(
         request,

@@ -16,6 +16,25 @@
     return `${number.format(seconds / unit)} ${name}`;
   };
 
+  // The viewer's own clock and calendar; the day stands where it begins.
+  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const day = new Intl.DateTimeFormat(document.documentElement.lang, { month: "numeric", day: "numeric" });
+  const times = (_plot, moments) => {
+    let last = "";
+    return moments.map((seconds) => {
+      const at = new Date(seconds * 1000);
+      const [time, date] = [clock.format(at), day.format(at)];
+      const shown = date === last ? time : `${time}\n${date}`;
+      last = date;
+      return shown;
+    });
+  };
+  const moment = (_plot, seconds) => {
+    if (seconds == null) return "–";
+    const at = new Date(seconds * 1000);
+    return `${day.format(at)} ${clock.format(at)}`;
+  };
+
   const options = (figure, data, width) => {
     const shown = data.unit === "seconds" ? duration : (value) => number.format(value);
     const names = [...figure.querySelectorAll("thead th")].map((cell) => cell.textContent);
@@ -26,9 +45,9 @@
       height: HEIGHT,
       cursor: { y: false },
       scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 64, values: (_plot, values) => values.map(shown) }],
+      axes: [{ ...axis, values: times }, { ...axis, size: 64, values: (_plot, values) => values.map(shown) }],
       series: [
-        { label: names[0] },
+        { label: names[0], value: moment },
         ...names.slice(1).map((label, at) => ({
           label,
           stroke: colour(strokes[at]),

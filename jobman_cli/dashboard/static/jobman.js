@@ -9,6 +9,13 @@
     for (const time of root.querySelectorAll("time[datetime]")) time.title = exact.format(new Date(time.dateTime));
   };
 
+  // On a telephone the menu is one long line: the entry of this page is brought into sight.
+  const current = document.querySelector(".menu a[aria-current]");
+  const line = current?.closest("ul");
+  if (line && line.scrollWidth > line.clientWidth) {
+    line.scrollLeft = current.offsetLeft - (line.clientWidth - current.offsetWidth) / 2;
+  }
+
   // A choice that is posted as soon as it is made.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
@@ -27,6 +34,7 @@
     next.querySelector("a")?.focus();
   };
   document.addEventListener("keydown", (event) => {
+    if (document.documentElement.dataset.keys === "off") return; // Who speaks to the computer presses keys unawares.
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     if (event.key === "/") document.querySelector("[data-key='/']")?.focus();
     else if (event.key === "j") choose(1);

@@ -18,9 +18,9 @@ from site_of_a_test import Site
 
 from jobman_cli.core.outcome import OutcomeKind
 from jobman_cli.core.states import Status
-from jobman_cli.dashboard import view
+from jobman_cli.dashboard import languages, view
+from jobman_cli.dashboard.languages import LANGUAGES
 from jobman_cli.dashboard.pages import PAGES
-from jobman_cli.dashboard.view import LANGUAGES
 from jobman_cli.dashboard.words import WORDS
 from jobman_cli.operations.journal import audit
 from jobman_cli.store.lifecycle.rescue import RESCUED
@@ -117,14 +117,14 @@ def test_what_pages_say_is_translated_also_where_no_literal_tells(
             asked.add(message)
             return message
 
-    real = view._translations
+    real = languages.translations
 
     def watched(language: str) -> gettext.NullTranslations:
         found = real.__wrapped__(language)
         found.add_fallback(Untranslated())
         return found
 
-    monkeypatch.setattr(view, "_translations", watched)
+    monkeypatch.setattr(view, "translations", watched)
     view._environment.cache_clear()
     try:
         for name in ("hello", "boom", "give_up", "again"):
@@ -143,3 +143,37 @@ def test_what_pages_say_is_translated_also_where_no_literal_tells(
     finally:
         view._environment.cache_clear()
     assert asked == set(), "add them to dashboard/words.py, or make them literals"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "language"),
+    [
+        ("zh-TW,zh;q=0.9,en;q=0.8", "zh-TW"),
+        ("zh-tw", "zh-TW"),
+        ("zh-Hant-TW, en", "zh-TW"),
+        ("fr, zh-HK;q=0.5, en;q=0.1", "zh-TW"),
+        ("en-GB,zh-TW", "en"),
+        ("EN", "en"),
+        ("zh-CN, en", "en"),
+        ("", "en"),
+        ("*, -, _, ;q=1, zh_TW", "en"),
+        ("\u7e41".encode().decode("latin-1"), "en"),
+    ],
+)
+def test_a_language_is_known_however_browsers_write_it(site: Site, wanted: str, language: str) -> None:
+    page = site.client.get("/jobs", headers={"accept-language": wanted.encode("latin-1")})
+    assert f'<html lang="{language}"' in page.text
+    assert f"<h1>{'Jobs' if language == 'en' else '工作'}</h1>" in page.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("See `jobman <types>`.", "See <code>jobman &lt;types&gt;</code>."),
+        ("<b>`a`</b>`c`", "&lt;b&gt;<code>a</code>&lt;/b&gt;<code>c</code>"),
+        ("one ` alone <", "one ` alone &lt;"),
+        ("", ""),
+    ],
+)
+def test_what_stands_between_backticks_is_code(text: str, shown: str) -> None:
+    assert str(view.marked(text)) == shown

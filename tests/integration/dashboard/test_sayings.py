@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import ROOT
 from rig import Rig, add_jobs, change
 from site_of_a_test import Site
 from test_steering import ENTRIES, supervise
 
-from jobman_cli import errors
 from jobman_cli.dashboard.actions import ACTIONS, QUESTIONS
 from jobman_cli.dashboard.actions import supervisors as supervisor_actions
-from jobman_cli.dashboard.sayings import SAYINGS, translated
-from jobman_cli.dashboard.view import _translations
+from jobman_cli.dashboard.languages import translations
+from jobman_cli.dashboard.sayings import translated
 from jobman_cli.operations.journal import audits
 
-#: Code whose texts a page can show: all that the dashboard's pages and actions say, and values' faults.
-SPEAKERS = (
-    *sorted((ROOT / "jobman_cli/dashboard/actions").glob("*.py")),
-    *sorted((ROOT / "jobman_cli/dashboard/pages").glob("*.py")),
-    *(ROOT / "jobman_cli/dashboard" / name for name in ("entrance.py", "forms.py", "search.py")),
-    ROOT / "jobman_cli/core/values.py",
-    *(ROOT / "jobman_cli/operations" / f"{name}.py" for name in ("delete", "filters", "look")),
-)
-#: What makes a text that is shown, beside all that is called …Error and the like.
-MAKERS = ("Done", "Question", "JobNotFound", "NothingDone", "InvalidOption", "NotHere", "PluginPageFailed")
-#: Only the command line reads JSON of people; only programs see these.
-NOT_SHOWN = ("read_object", "_refuse", "not_so", "assert")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 #: Two words in a row, outside of what is quoted as code.
 ENGLISH = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")
@@ -144,6 +127,7 @@ def test_no_action_and_no_question_speaks_english(
             assert said, f"{name} said nothing"
             seen[f"{name}! {given}"] = said
     assert {each: texts for each, texts in seen.items() if any(map(english, texts))} == {}
+    assert {row.action for row in audits(rig.parts, limit=1000)} == set(ACTIONS), "each is written down"
     assert {
         row.message for row in audits(rig.parts, limit=1000) if CHINESE.search(row.message or "")
     } == set()
@@ -175,64 +159,11 @@ def test_a_form_says_what_is_wrong_in_the_language(site: Site) -> None:
         assert wrong and not any(map(english, wrong)), wrong
 
 
-def test_each_text_of_the_code_is_a_saying() -> None:
-    """Also of those that no test provokes."""
-    say = _translations("zh-TW").gettext
-    texts = [(path, text) for path in SPEAKERS for text in texts_of(path)]
-    assert len(texts) > 60, "it did look"
-    assert [(path.name, text) for path, text in texts if not CHINESE.search(translated(text, say))] == []
-
-
-def test_what_errors_say_of_themselves_is_a_saying() -> None:
-    shown = (
-        errors.UsageError,
-        errors.UnknownJobType,
-        errors.InvalidAttribs,
-        errors.InvalidJobType,
-        errors.JobNotFound,
-        errors.StoreUnavailable,
-        errors.QueueUnavailable,
-        errors.SchemaError,
-    )
-    assert [each.hint for each in shown if each.hint not in SAYINGS] == []
-
-
 def test_what_is_no_saying_stays_as_it_is() -> None:
-    say = _translations("zh-TW").gettext
+    say = translations("zh-TW").gettext
     for text in ("", "Ada", "a\nb", "<b>", "%(id)s", "x" * 10_000):
         assert translated(text, say) == text
     left = "2 failed jobs retried. Left alone, with the job that has its unique key: 5 (6), 7 (8)."
     assert not english(translated(left, say))
     assert translated("Job 7 runs again.", str) == "Job 7 runs again."
     assert translated("there is no job '%(id)s %s {0}'", say) == "沒有工作 '%(id)s %s {0}'"
-
-
-def texts_of(path: Path) -> Iterator[str]:
-    """The texts that a module's calls of ``MAKERS`` are given, a 7 for each value in them."""
-    tree = ast.parse(path.read_text())
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name not in NOT_SHOWN:
-            for call in ast.walk(function):
-                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and is_maker(call.func.id):
-                    given = call.args[:2] if call.func.id == "Question" else call.args[:1]
-                    hints = [each.value for each in call.keywords if each.arg == "hint"]
-                    for value in (*given, *hints):
-                        yield from readings(value)
-
-
-def is_maker(name: str) -> bool:
-    return name in MAKERS or (
-        name.endswith(("Error", "Unfinished", "Conflict")) and not hasattr(builtins, name)
-    )
-
-
-def readings(value: ast.expr) -> Iterator[str]:
-    if isinstance(value, ast.IfExp):
-        yield from readings(value.body)
-        yield from readings(value.orelse)
-    elif isinstance(value, ast.Constant) and isinstance(value.value, str):
-        yield value.value
-    elif isinstance(value, ast.JoinedStr) and "_jobs(" not in ast.unparse(value):  # the sweep has those
-        parts = [each.value if isinstance(each, ast.Constant) else "7" for each in value.values]
-        if any(isinstance(each, str) and each.strip(" ?:;.7") for each in parts):
-            yield "".join(parts)

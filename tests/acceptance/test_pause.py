@@ -46,6 +46,22 @@ def test_a_paused_queue_starts_no_job_and_draws_no_worker(fleet: Fleet) -> None:
         fleet.project.until(job, "completed")
 
 
+@SERVERS
+def test_a_queue_that_was_paused_before_a_supervisor_came(fleet: Fleet) -> None:
+    """Nothing of it is started, not even in a worker's first turn."""
+    project = fleet.project
+    project.run("pause", "--queue", "mail")
+    waiting = [project._jobman.dispatch("hello", queue="mail").id for _ in range(20)]
+    other = project._jobman.dispatch("hello").id
+    command = ("run-worker", "--queue", "mail", "--queue", "default", "--stop-when-empty")
+    project.run(*command, "--concurrency", "3")
+    assert project.job(other).status == "completed"
+    assert {(project.job(job).status, project.job(job).claims) for job in waiting} == {("queued", 0)}
+    project.run("continue", "--queue", "mail")
+    project.run(*command)
+    assert {project.job(job).status for job in waiting} == {"completed"}
+
+
 @EMBEDDED
 def test_everything_a_supervisor_and_who_is_hired_meanwhile(fleet: Fleet) -> None:
     block = {"cooldown": 0.5, "max_processes": 1}

@@ -52,12 +52,14 @@ class Reporter:
         return self._state == "paused"
 
     def register(self) -> None:
-        """Write the row.
+        """Write the row, and close what is paused before anybody starts a job of it.
 
         Raises:
             StoreUnavailable: when the database is away.
         """
         self._database.run(register_supervisor, identify(self._uuid, self._uuid, self._queues), self._charge)
+        orders: Orders = self._database.run(report, self._uuid, self._state, None)
+        self._switchboard.pause_queues(orders.paused_queues)
 
     def report(self, pools: dict[str, int]) -> bool:
         """Give a sign of life when it is time, and follow what is asked.

@@ -70,7 +70,9 @@ SYSTEMS = {
         "Jobman, PostgreSQL", "jobman", "database", "postgresql", False, "job"
     ),
     "jobman-sqlite-database": System("Jobman, SQLite", "jobman", "database", "sqlite", False, "job"),
+    "jobman-sqlite-redis": System("Jobman, SQLite + Redis", "jobman", "redis", "sqlite", row="job"),
     "jobman-mariadb-redis": System("Jobman, MariaDB + Redis", "jobman", "redis", "mariadb", row="job"),
+    "jobman-mariadb-database": System("Jobman, MariaDB", "jobman", "database", "mariadb", False, "job"),
     "jobman-each": System(
         "Jobman, recording: each",
         "jobman",

@@ -273,8 +273,9 @@ class Link:
                     with connection.begin():
                         yield connection
             except BaseException as error:
-                # A connection on which anything but our own errors happened is not trusted again.
-                if isinstance(error, DBAPIError) or not isinstance(error, Exception):
+                # A connection on which anything but our own errors happened is not trusted again, and one
+                # that was not brought to its end is not worth asking.
+                if self._commits_alone or isinstance(error, DBAPIError) or not isinstance(error, Exception):
                     self.drop()
                 raise
             finally:

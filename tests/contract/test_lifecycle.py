@@ -785,6 +785,20 @@ class TestSettings:
         link.drop()
         assert row_of(store, job_id).error_message == "the row is free again"
 
+    def test_a_link_works_on_after_an_error_of_ours(self, store: Database) -> None:
+        worker, link = add_worker(store), LostLink(store)
+
+        def fail(connection: Any, _dialect: Any) -> None:
+            connection.execute(select(1))
+            raise ValueError("ours")
+
+        for run, other in ((link.run_alone, link.run), (link.run, link.run_alone)):
+            with pytest.raises(ValueError, match="ours"):
+                run(fail)
+            assert other(is_live, worker)
+            assert run(is_live, worker)
+        link.close()
+
     @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
     def test_a_standby_is_away(self, store: Database) -> None:
         """So is a primary that was demoted: no fault of ours, and workers wait for the new one."""

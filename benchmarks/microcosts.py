@@ -27,6 +27,8 @@ from benchmarks.systems import ROOT, SYSTEMS, Ground, Place
 STAGES = {
     "pop": "pop: ask Redis for ids, read the answer",
     "transaction": "transaction: SQLAlchemy around the statements",
+    "trade": "finish and claim: write the lists, make claims of rows",
+    "trade: SQL": "finish and claim: the statement, a round trip",
     "begin": "transaction: BEGIN, a round trip (looked for before each statement)",
     "finish": "finish: write the batch as JSON, read what came back",
     "finish: SQL": "finish: the statement, a round trip",
@@ -63,6 +65,7 @@ def instrument(watch: Stopwatch) -> None:
     watch.wrap(Turn, "_run_hand", "one")
     watch.wrap(Link, "run", "transaction")
     watch.wrap(recorder, "complete", "finish")
+    watch.wrap(recorder.Recorder, "trade", "trade")
     watch.wrap(Meter, "count", "metrics")
     watch.wrap(Runner, "begin", "begin job")
     watch.wrap(Runner, "run", "run")

@@ -19,6 +19,8 @@ from jobman_cli.store.lifecycle.metrics import MINUTE, Count, CountKey
 
 #: Seconds between two flushes.
 FLUSH = 5.0
+#: How many values of one cell may wait: a worker that is ten times as fast needs no more memory.
+MANY = 4096
 
 _COMPLETED = OutcomeKind.COMPLETED
 _STEP = float(PRIORITY_STEP)
@@ -38,7 +40,7 @@ class _Cell:
         self.waits: list[float] = []
 
     def fold(self) -> Count:
-        """The counts, with all values in their buckets."""
+        """The counts, with all values in their buckets; more may come after it."""
         count = self.count
         count.completed += len(self.runtimes) - self.failed
         count.failed_attempts += self.failed
@@ -87,6 +89,8 @@ class Meter:
                 # rank = queued_ms - priority * PRIORITY_STEP, and nobody waits for a step (31 years).
                 wait = (began * 1000.0 - claim.rank) % _STEP
                 cell.waits.append(wait / 1000.0 if wait < _FUTURE else 0.0)
+            if cell is not None and len(cell.runtimes) >= MANY:
+                cell.fold()
 
     def take(self) -> dict[CountKey, Count]:
         """All counts so far; who takes them writes them or gives them back."""

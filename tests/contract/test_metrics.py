@@ -27,7 +27,7 @@ from jobman_cli.operations.metrics import (
     watch_tags,
 )
 from jobman_cli.operations.rescue import fail_stuck, rescue_dead, rescue_orphans
-from jobman_cli.runtime.meter import Meter
+from jobman_cli.runtime.meter import MANY, Meter
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids
@@ -99,6 +99,19 @@ def test_counts_that_were_given_back_are_added_to() -> None:
     (count,) = meter.take().values()
     assert (count.completed, count.failed_attempts, count.runtime.sum, count.runtime.max) == (2, 1, 6, 3)
     assert sum(count.runtime.histogram.values()) == 3
+
+
+def test_values_are_sorted_into_buckets_before_they_are_many() -> None:
+    """A worker that runs many jobs between two flushes needs no memory for each."""
+    meter = Meter(lambda: 60.0)
+    for _ in range(5):
+        meter.count([attempt(1)] * (MANY - 1) + [attempt(2, outcome=FAILED)])
+        assert sum(len(cell.runtimes) + len(cell.waits) for cell in meter._cells.values()) == 0
+    meter.count([attempt(1)])
+    (count,) = meter.take().values()
+    assert (count.completed, count.failed_attempts) == (5 * (MANY - 1) + 1, 5)
+    assert count.runtime.sum == 5 * (MANY - 1) + 1 + 10
+    assert sum(count.runtime.histogram.values()) == sum(count.wait.histogram.values()) == 5 * MANY + 1
 
 
 @pytest.mark.parametrize("priority", [-1000, -1, 0, 1, 7, 1000])

@@ -157,7 +157,9 @@ def test_a_command_ends(make_scene: Any, combination: str) -> None:
         assert struck(scene, name), name
         scene.until(done, "completed") if any(row.id == done for row in scene.rows()) else None
         rows = {row.id: row for row in scene.rows()}
-        if name in ("dispatch: inserted", "dispatch many: inserted"):
+        # A single insert is its own transaction where the database can do that: it is there, and not pushed.
+        alone = name == "dispatch: inserted" and scene.store.dialect.commits_alone
+        if name in ("dispatch: inserted", "dispatch many: inserted") and not alone:
             assert set(rows) == set(before), "an insert that was not committed left rows"
         elif name.startswith("dispatch"):
             assert len(rows) == len(before) + (3 if "many" in name else 1)

@@ -306,13 +306,18 @@ class TestMany:
 
 @EACH
 class TestSession:
-    @pytest.fixture(params=["our engine", "the application's engine"])
+    @pytest.fixture(params=["our engine", "the application's engine", "a driver with other placeholders"])
     def session(self, rig: Rig, request: pytest.FixtureRequest) -> Iterator[Session]:
         if request.param == "our engine":
             with Session(rig.store.engine) as session:
                 yield session
             return
-        engine = create_engine(rig.store.url)
+        other = (
+            {"paramstyle": "format"}
+            if "driver" in request.param and rig.store.dialect.name != "sqlite"
+            else {}
+        )
+        engine = create_engine(rig.store.url, **other)
         with Session(engine) as session:
             yield session
         engine.dispose()

@@ -146,6 +146,8 @@ class PostgreSQL(Dialect):
 
     def send(self, connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
         """By the driver's own text: SQLAlchemy takes as long over parameters and rows as a trip does."""
+        if connection.dialect.positional:  # an application's own session, with another driver
+            return super().send(connection, statement, values)
         sql, defaults = _driver_text(statement, connection.dialect)
         return connection.exec_driver_sql(sql, {**defaults, **values}).all()
 

@@ -15,9 +15,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Text,
     and_,
     any_,
     bindparam,
+    cast,
     event,
     func,
     literal_column,
@@ -42,7 +44,7 @@ class Bounded(PostgreSQL):
 
     def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """``= ANY(array)``, not below the least of it, not above the most."""
-        ids = bindparam(name, type_=ARRAY(BigInteger))
+        ids = cast(bindparam(name, type_=Text), ARRAY(BigInteger))  # a list travels as an array's text
         each = select(literal_column("min(one)").label("low"), literal_column("max(one)").label("high"))
         ends = each.select_from(func.unnest(ids).alias("one"))
         low, high = (select(ends.subquery().c[end]).scalar_subquery() for end in ("low", "high"))

@@ -36,9 +36,9 @@ from jobman_cli.store.dialects import Batch, Dialect, Kind
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS
 
-#: ``status = 'running'``, said by what it is not: so the batch is found by the primary key, on a worker's link
-#: (``settle_link``) and, with the ids given as a list as well, on any other connection. Through the partial index
-#: of running rows each turn would read past the dead entries of every row that this worker has finished.
+#: ``status = 'running'``, said by what it is not: so the batch is found by the primary key, by a worker
+#: (``settle_link``) and, with the ids given as a list as well, by anybody else. Through the partial index of
+#: running rows each turn would read past the dead entries of every row that this worker has finished.
 STILL_RUNNING = "jobmans.status NOT IN ('pending', 'queued', 'scheduled', 'completed', 'failed', 'cancelled')"
 
 #: Characters of one document: far below the packet that MariaDB takes (16 MiB), whatever the encoding.

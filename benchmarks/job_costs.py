@@ -24,9 +24,10 @@ from benchmarks.costs import circumstances, note, others, server_seconds, spread
 from benchmarks.partitions import turn
 from benchmarks.systems import SYSTEMS, Ground, NotMeasured, Place
 from benchmarks.writes import NEW
-from jobman_cli.store.database import Database, Link
+from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.insert import insert_jobs
 from jobman_cli.store.lifecycle.workers import WorkerIdentity, register
+from jobman_cli.store.link import Link
 
 #: Way → system, the client's word that fills the line, jobs in an insert and in a turn; and how many times as
 #: many jobs, because one of them costs so little.

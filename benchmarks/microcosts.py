@@ -56,7 +56,7 @@ def instrument(watch: Stopwatch) -> None:
     from jobman_cli.runtime.meter import Meter
     from jobman_cli.runtime.runner import Runner
     from jobman_cli.runtime.worker import Turn
-    from jobman_cli.store.database import Link
+    from jobman_cli.store.link import Link
 
     for receiver in (redis_queue.SetReceiver, database_queue.LineReceiver):
         watch.wrap(receiver, "receive", "pop")

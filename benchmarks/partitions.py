@@ -27,11 +27,12 @@ from benchmarks.systems import PostgresServer
 from benchmarks.writes import LOG, NEW, spent
 from jobman_cli.core.outcome import COMPLETED
 from jobman_cli.operations.prune import prune
-from jobman_cli.store.database import Database, Link
+from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids, claim_line
 from jobman_cli.store.lifecycle.finish import Finish, complete
 from jobman_cli.store.lifecycle.insert import NewJob, insert_jobs
 from jobman_cli.store.lifecycle.workers import WorkerIdentity, register
+from jobman_cli.store.link import Link
 from jobman_cli.store.queries import JobFilter, find_job, list_jobs
 from jobman_cli.store.schema import upgrade
 

@@ -45,9 +45,10 @@ from jobman_cli.runtime.runner import Gate, Runner
 from jobman_cli.runtime.watch import Watch
 from jobman_cli.runtime.worker import Turn
 from jobman_cli.settings import Settings
-from jobman_cli.store.database import Database, Link
+from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle.insert import NewJob, insert_jobs
 from jobman_cli.store.lifecycle.workers import WorkerIdentity, register
+from jobman_cli.store.link import Link
 from jobman_cli.store.schema import upgrade
 from jobman_cli.store.tables import ATTEMPTS, FAILED_JOBS, JOBS, TABLES, WORKERS
 
@@ -92,10 +93,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Database]:
         return
     fixture = {"postgresql": "postgres_store", "mariadb": "mariadb_store"}[request.param]
     database = request.getfixturevalue(fixture)
-    try:
-        database.run(_empty)
-    except StoreUnavailable:  # a test of faults has restarted the server: the pool learns it by a failure
-        database.run(_empty)
+    database.run(_empty)
     yield database
 
 

@@ -11,9 +11,9 @@ from huey.storage import BlackHoleStorage
 from jobman_cli.engine.health import LineSample
 from jobman_cli.engine.instance import JobmanHuey
 from jobman_cli.engine.protocol import Pause, Ticket
-from jobman_cli.store.database import Link
 from jobman_cli.store.lifecycle.claim import Claim, claim_line
 from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.link import Link
 
 #: Seconds between two looks from the start of a line under load; see ``LineReceiver``.
 FULL_LOOK = 1.0

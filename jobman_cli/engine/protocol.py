@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jobman_cli.engine.health import LineSample, RedisFacts
-from jobman_cli.store.database import Link
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.link import Link
 
 #: Sleeps so many seconds; True when the worker is to stop.
 Pause = Callable[[float], bool]

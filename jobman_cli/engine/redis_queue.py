@@ -28,9 +28,9 @@ from jobman_cli.engine.pools import make_pool, shown
 from jobman_cli.engine.protocol import Pause, Ticket
 from jobman_cli.engine.rebuilding import RedisRebuilding
 from jobman_cli.errors import QueueUnavailable
-from jobman_cli.store.database import Link
 from jobman_cli.store.lifecycle.claim import Claim, claim_ids
 from jobman_cli.store.lifecycle.insert import InLine
+from jobman_cli.store.link import Link
 
 logger = logging.getLogger("jobman.queue")
 

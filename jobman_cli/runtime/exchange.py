@@ -30,12 +30,12 @@ from jobman_cli.runtime.hand import Hand
 from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.pace import MOST
 from jobman_cli.runtime.recorder import Recorder
-from jobman_cli.store.database import Link
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim, held
 from jobman_cli.store.lifecycle.finish import Finish
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.workers import is_live
+from jobman_cli.store.link import Link
 
 logger = logging.getLogger("jobman.worker")
 

@@ -12,13 +12,13 @@ from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts
 from jobman_cli.runtime.meter import Meter
 from jobman_cli.runtime.runner import Attempt
-from jobman_cli.store.database import Link
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.finish import Finish, complete, fail, find_refused
 from jobman_cli.store.lifecycle.insert import InLine
 from jobman_cli.store.lifecycle.release import release
 from jobman_cli.store.lifecycle.trade import finish_and_claim
+from jobman_cli.store.link import Link
 
 logger = logging.getLogger("jobman.worker")
 

@@ -21,10 +21,10 @@ from jobman_cli.runtime.hand import Hand, Held
 from jobman_cli.runtime.meter import FLUSH, Meter
 from jobman_cli.runtime.recorder import Recorder
 from jobman_cli.runtime.runner import progress_text
-from jobman_cli.store.database import Link
 from jobman_cli.store.lifecycle.claim import Claim
 from jobman_cli.store.lifecycle.live import Tale, tell
 from jobman_cli.store.lifecycle.metrics import add_counts
+from jobman_cli.store.link import Link
 
 logger = logging.getLogger("jobman.worker")
 

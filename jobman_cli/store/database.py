@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic_core import from_json
@@ -24,6 +24,7 @@ from jobman_cli.errors import ConfigurationError, StoreUnavailable
 from jobman_cli.store.dialects import dialect_for
 from jobman_cli.store.dialects.sqlite import READ_ONLY
 from jobman_cli.store.failures import explain, is_standby
+from jobman_cli.store.link import Link
 
 T = TypeVar("T")
 
@@ -245,94 +246,6 @@ class Database:
             if is_standby(error):
                 self.close()  # other connections lead there as well; new ones may find the new primary
             raise ours from error
-
-
-class Link:
-    """One connection, held by one worker (or its watch thread), made anew after a break."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self._connection: Connection | None = None
-        self._commits_alone = False
-
-    @contextmanager
-    def transaction(self, alone: bool = False) -> Iterator[Connection]:
-        """As ``Database.transaction``, on the held connection.
-
-        Args:
-            alone: It will be one statement, which may commit by itself.
-
-        Raises:
-            StoreUnavailable: when the database is away; the next call connects again.
-        """
-        with self.database.translated():
-            try:
-                connection = self._connect() if self._connection is None else self._connection
-                self.database.underway[id(self)] = (time.monotonic(), connection)
-                if self._commits_alone is not (alone and self.database.dialect.commits_alone):
-                    self._switch(connection)
-                if self._commits_alone:
-                    yield connection
-                    connection.rollback()  # it has committed; SQLAlchemy alone thinks of a transaction
-                else:
-                    with connection.begin():
-                        yield connection
-            except BaseException as error:
-                # A connection on which anything but our own errors happened is not trusted again, and one
-                # that was not brought to its end is not worth asking.
-                if self._commits_alone or isinstance(error, DBAPIError) or not isinstance(error, Exception):
-                    self.drop()
-                raise
-            finally:
-                self.database.underway.pop(id(self), None)
-
-    def run(self, work: Work[T], *arguments: Any) -> T:
-        """As ``Database.run``, on the held connection."""
-        return self.database._resend(self.transaction, work, arguments)
-
-    def run_alone(self, work: Work[T], *arguments: Any) -> T:
-        """As ``Database.run_alone``, on the held connection."""
-        return self.database._resend(partial(self.transaction, alone=True), work, arguments)
-
-    def _connect(self) -> Connection:
-        connection = self._connection = self.database.engine.connect()
-        self._commits_alone = False
-        if self.database.dialect.commits_alone:
-            self._switch(connection)
-        with self.database.short(connection):
-            self.database.dialect.settle_link(connection)
-            connection.rollback()  # as in ``transaction``
-        return connection
-
-    def _switch(self, connection: Connection) -> None:
-        """Let statements commit by themselves, or no longer; the driver minds it, without a trip."""
-        self._commits_alone = not self._commits_alone
-        level: Any = "AUTOCOMMIT" if self._commits_alone else connection.default_isolation_level
-        connection.execution_options(isolation_level=level)
-
-    def change_counter(self) -> int | None:
-        """A number that moves when another connection has written, or None where there is no cheap one.
-
-        Raises:
-            StoreUnavailable: when the database is away.
-        """
-        with self.database.translated():
-            connection = self._connect() if self._connection is None else self._connection
-            return self.database.dialect.change_counter(connection)
-
-    def drop(self) -> None:
-        """Let the connection go, whatever state it is in."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.invalidate()
-                connection.close()
-            except Exception:  # noqa: S110 - it is broken already
-                pass
-
-    def close(self) -> None:
-        """Close the connection: it is set up for a worker, and nobody else shall have it."""
-        self.drop()
 
 
 _URL_HINT = "Write it as sqlite:///path, postgresql+psycopg://user:password@host/name or mysql+pymysql://…."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from jobman_cli.store.lifecycle.live import Tale, tell
 from jobman_cli.store.lifecycle.release import release, release_all
 from jobman_cli.store.lifecycle.trade import finish_and_claim
 from jobman_cli.store.lifecycle.workers import heartbeat, is_live, stop
+from jobman_cli.store.link import LAST_PLANS, Link
 from jobman_cli.store.queries import database_now, find_job, live_workers
 from jobman_cli.store.tables import JOBS, WORKERS
 
@@ -52,6 +54,19 @@ NOT_YET = (
 
 def claim(store: Database, worker: str, *ids: int) -> list[Claim]:
     return store.run(claim_ids, worker, list(ids))
+
+
+def plans_of(link: Link) -> str:
+    """The plans that PostgreSQL keeps for statements about jobs."""
+    names = "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements"
+    names += " WHERE statement ~ 'jobmans'"
+    plans = []
+    for name, number in link.run(lambda c, _: c.exec_driver_sql(names).all()):
+        sql = f'EXPLAIN EXECUTE "{name}"({", ".join(["NULL"] * number)})'
+        link.run(lambda c, _: c.exec_driver_sql("SET plan_cache_mode = force_generic_plan"))
+        plans += link.run(lambda c, _, sql=sql: c.exec_driver_sql(sql).scalars().all())
+    link.run(lambda c, _: c.exec_driver_sql("RESET plan_cache_mode"))
+    return "\n".join(plans)
 
 
 def finish(claim: Claim, outcome: Outcome = COMPLETED, **fields: Any) -> Finish:
@@ -458,19 +473,24 @@ class TestTrade:
         assert row_of(store, ids[1]).claims == 0
 
     def test_a_plan_for_an_empty_table_does_not_read_a_full_one(self, store: Database) -> None:
-        """A worker's statements are planned once, often before there is a job: see ``settle_link``."""
-        worker, ids, link = add_worker(store), add_jobs(store, 12), LostLink(store)
-        store.close()
-        for job_id in ids:  # so often that the server keeps its plan
-            mine = link.run_alone(claim_ids, worker, [job_id])
-            link.run_alone(finish_and_claim, worker, [finish(c) for c in mine], [])
-        names = "SELECT name, array_length(parameter_types, 1) FROM pg_prepared_statements"
-        plans = []
-        for name, number in link.run(lambda c, _: c.exec_driver_sql(names).all()):
-            run = f'EXPLAIN EXECUTE "{name}"({", ".join(["NULL"] * number)})'
-            plans.append("\n".join(link.run(lambda c, _, run=run: c.exec_driver_sql(run).scalars().all())))
-        assert len([plan for plan in plans if "jobmans_pkey" in plan]) == 2
-        assert [plan for plan in plans if "Seq Scan" in plan or "Bitmap" in plan] == []
+        """A worker's statements are planned once, often before there is a job: see ``forget_plans``."""
+        with store.engine.connect() as connection:
+            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+            alone.exec_driver_sql("VACUUM ANALYZE jobmans")  # the statistics say that it is empty
+        worker, link = add_worker(store), LostLink(store)
+
+        def work(ids: list[int]) -> None:
+            for job_id in ids:
+                mine = link.run_alone(claim_ids, worker, [job_id])
+                link.run_alone(finish_and_claim, worker, [finish(c) for c in mine], [])
+
+        work(add_jobs(store, 30))  # so often that the server keeps its plans
+        assert re.findall("Seq Scan|Bitmap|Hash|Merge", plans_of(link)) == []
+        ids = add_jobs(store, 3000)
+        work(ids[:LAST_PLANS])
+        plans = plans_of(link)
+        assert plans.count("Update on jobmans") == 3, plans  # a claim; ends, and claims
+        assert len(re.findall(r"using jobmans_pkey on jobmans.*\n +Index Cond: \(id = ", plans)) == 3, plans
         link.close()
 
 

@@ -18,6 +18,7 @@ from scene import HERE, LONG, Scene, pick
 from servers import DatabaseServer, PostgresServer
 from sqlalchemy import make_url, select
 
+from jobman_cli.store.queries import find_job
 from jobman_cli.store.tables import SCHEDULE_FIRES
 
 RESUME = 5.0
@@ -54,6 +55,23 @@ def test_away_while_results_are_in_hand(
     time.sleep(4)  # a judge that became steady must find everybody alive
     assert {worker.state for worker in scene.workers()} == {"running"}
     assert {child.pid for each in supervisors for child in each.family()} == pids
+
+
+@pytest.mark.parametrize("combination", SERVERS)
+def test_an_application_that_waits_does_not_notice_a_restart(
+    make_scene: Any, request: pytest.FixtureRequest, combination: str
+) -> None:
+    """Its pools hold connections that the server has ended; each call gets one that works."""
+    scene: Scene = make_scene(combination)
+    server: DatabaseServer = request.getfixturevalue(SERVERS[combination])
+    jobs = [scene.dispatch("plain") for _ in range(2)]
+    for end in (server.stop, server.kill):
+        scene.store.read(find_job, jobs[0])
+        end()
+        server.start()
+        jobs.append(scene.dispatch("plain"))
+        assert scene.store.read(find_job, jobs[-1]) is not None
+    assert len(scene.rows()) == len(jobs) == 4
 
 
 @pytest.mark.parametrize("how", ["stop", "crash", "freeze"])

@@ -385,6 +385,10 @@ class TestLogs:
 
 @pytest.mark.usefixtures("sigalrm")
 class TestTimeout:
+    @pytest.fixture(autouse=True)
+    def own_hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # what the alarm takes is given back
+
     def bench(self, func: Callable[..., Any], **given: Any) -> Bench:
         bench = Bench(func, **given)
         bench.alarm.install()
@@ -427,6 +431,37 @@ class TestTimeout:
         bench = self.bench(lambda: time.sleep(20), hooks={"jobman_job_started": [started]})
         assert bench.run(timeout=0.05).outcome.kind is KIND.TIMEOUT
         assert time.monotonic() - began < 2
+
+    def test_one_that_strikes_in_a_destructor_strikes_again(self) -> None:
+        """Python reports and drops what is raised there; the job would go on."""
+        sys.unraisablehook = lambda what: None
+
+        class Slow:
+            def __del__(self) -> None:
+                time.sleep(0.1)
+
+        def func() -> None:
+            Slow()
+            time.sleep(20)
+
+        began = time.monotonic()
+        outcome = self.bench(func).run(timeout=0.05).outcome
+        assert (outcome.kind, outcome.error_message) == (KIND.TIMEOUT, "timed out after 0.05 s")
+        assert time.monotonic() - began < 2
+
+    def test_what_others_dropped_is_reported(self) -> None:
+        seen: list[Any] = []
+        sys.unraisablehook = lambda what: seen.append(type(what.exc_value))
+
+        class Bad:
+            def __del__(self) -> None:
+                raise OSError
+
+        def func() -> None:
+            Bad()
+
+        assert self.bench(func).run(timeout=5).outcome.kind is KIND.COMPLETED
+        assert seen == [OSError]
 
     def test_it_never_rings_in_the_next_job(self) -> None:
         bench = self.bench(lambda: time.sleep(0.15))

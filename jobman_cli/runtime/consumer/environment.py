@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,17 +29,20 @@ class Alarm:
     """Huey's timeout handler for one process: SIGALRM is installed once, a job only sets the timer.
 
     While the gate is shut it does not strike but rings again soon: what came before the job's function, or
-    a commit of the job's own, may have taken all the time there was.
+    a commit of the job's own, may have taken all the time there was. It rings again, too, when Python
+    dropped what it raised, as it does in a destructor and in a callback of the garbage collector.
     """
 
-    __slots__ = ("_gate", "_seconds", "_set")
+    __slots__ = ("_gate", "_report", "_seconds", "_set")
 
     def __init__(self, gate: Gate) -> None:
         self._gate, self._seconds, self._set = gate, 0.0, False
+        self._report = sys.unraisablehook
 
     def install(self) -> None:
-        """Take over SIGALRM; only the main thread can."""
+        """Take over SIGALRM, which only the main thread can, and ``sys.unraisablehook``."""
         signal.signal(signal.SIGALRM, self._ring)
+        self._report, sys.unraisablehook = sys.unraisablehook, self._dropped
 
     def __call__(self, seconds: float) -> Alarm:
         """Set for the next ``with``."""
@@ -59,6 +63,12 @@ class Alarm:
         if self._gate.is_open:
             raise TaskTimeout(f"timeout ({self._seconds:g} s)")
         signal.setitimer(signal.ITIMER_REAL, RING_AGAIN)
+
+    def _dropped(self, what: sys.UnraisableHookArgs) -> None:
+        if self._set and isinstance(what.exc_value, TaskTimeout):
+            signal.setitimer(signal.ITIMER_REAL, RING_AGAIN)
+        else:
+            self._report(what)
 
 
 class JobProcessEnvironment(ProcessEnvironment):

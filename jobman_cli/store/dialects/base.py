@@ -81,6 +81,9 @@ class Dialect:
         Where ``commits_alone``, what is sent here commits by itself.
         """
 
+    def forget_plans(self, connection: Connection) -> None:
+        """Let what this connection has prepared be planned anew, for tables as they are now."""
+
     def cut(self, driver_connection: Any) -> None:
         """Break a connection from another thread: what waits for its answer fails at once."""
 

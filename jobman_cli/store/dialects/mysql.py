@@ -29,6 +29,7 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.store.dialects.base import Dialect, Kind
+from jobman_cli.store.dialects.pooled import replace_ended
 
 _TYPES = {Kind.INTEGER: "BIGINT", Kind.NUMBER: "DOUBLE", Kind.TEXT: "LONGTEXT", Kind.TIME: "DECIMAL(20,6)"}
 _DEADLOCK, _LOCK_WAIT = 1213, 1205
@@ -51,6 +52,7 @@ class MySQL(Dialect):
 
     def prepare(self, engine: Engine, lease: float) -> None:
         """MariaDB can end a transaction whose client is frozen; MySQL cannot."""
+        replace_ended(engine, lambda dbapi: dbapi._sock.fileno() if dbapi.open else -1)
 
         @event.listens_for(engine, "connect")
         def settle(dbapi: Any, _record: Any) -> None:

@@ -36,6 +36,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.store.dialects.base import Batch, Dialect, Kind
+from jobman_cli.store.dialects.pooled import replace_ended
 
 _TYPES = {
     Kind.INTEGER: "bigint",
@@ -78,6 +79,7 @@ class PostgreSQL(Dialect):
 
     def prepare(self, engine: Engine, lease: float) -> None:
         """An impatient process gives up on a lock: somebody may be frozen with it."""
+        replace_ended(engine, lambda dbapi: -1 if dbapi.closed else dbapi.fileno())
 
         @event.listens_for(engine, "connect")
         def settle(dbapi: Any, _record: Any) -> None:
@@ -88,11 +90,18 @@ class PostgreSQL(Dialect):
     def settle_link(self, connection: Connection) -> None:
         """Row after row by an index, whatever the statistics say.
 
-        A worker that starts at an empty table has its statements planned for one, and the server keeps such a
-        plan: it would read the whole table each turn until somebody analyses it. It also makes multi-row
-        statements lock in id order, as a list of ids is looked up in an index in its order.
+        It also makes multi-row statements lock in id order, as a list of ids is looked up in an index in its
+        order. Which index depends on the table's size: see ``forget_plans``.
         """
         connection.execute(text(f"SELECT {', '.join(_BY_INDEX)}"))
+
+    def forget_plans(self, connection: Connection) -> None:
+        """The server keeps a plan that was made for an almost empty table until somebody analyses it.
+
+        In such a table a walk along a whole index, any one, is as short as the way by the primary key. In one
+        that has grown since it is not.
+        """
+        connection.exec_driver_sql("DISCARD PLANS")
 
     def cut(self, driver_connection: Any) -> None:
         """Shut its socket down."""

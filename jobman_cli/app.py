@@ -150,7 +150,8 @@ class Jobman:
             UnknownJobType, InvalidAttribs, InvalidOption: nothing was written.
             StoreUnavailable: the database is away; the row may or may not be there.
         """
-        from jobman_cli.operations.dispatch import Options, dispatch
+        from jobman_cli.operations.dispatch import dispatch
+        from jobman_cli.operations.request import Options
 
         options = Options(queue, priority, delay, tags, unique_key)
         return dispatch(self.parts, name, attribs, options, session)
@@ -175,7 +176,8 @@ class Jobman:
             InvalidAttribs: says which one, and how many were dispatched before it.
             UnknownJobType, InvalidOption, StoreUnavailable: as ``dispatch``.
         """
-        from jobman_cli.operations.dispatch import Options, dispatch_many
+        from jobman_cli.operations.dispatch import dispatch_many
+        from jobman_cli.operations.request import Options
 
         return dispatch_many(self.parts, name, attribs, Options(queue, priority, delay, tags), session)
 

@@ -30,8 +30,9 @@ from jobman_cli.engine.instance import RunJob
 from jobman_cli.engine.redis_queue import RedisQueue
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.hooks.registry import Registry
-from jobman_cli.operations.dispatch import Options, dispatch
+from jobman_cli.operations.dispatch import dispatch
 from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.request import Options
 from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.exchange import Exchange
 from jobman_cli.runtime.hand import Hand

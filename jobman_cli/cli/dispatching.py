@@ -52,7 +52,8 @@ def dispatch(
     `-` reads stdin: one JSON object, or JSON lines, an object each, for one job each. When an unfinished job
     has the unique key, nothing is dispatched, and that job is shown.
     """
-    from jobman_cli.operations.dispatch import Options, dispatch_each, dispatch_once
+    from jobman_cli.operations.dispatch import dispatch_each, dispatch_once
+    from jobman_cli.operations.request import Options
 
     options = Options(queue, priority, read_duration(delay, "--delay"), tag, unique_key)
     jobman = jobman_of(ctx)

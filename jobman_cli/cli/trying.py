@@ -20,7 +20,7 @@ from jobman_cli.operations.objects.jobs import job_object
 if TYPE_CHECKING:
     from jobman_cli.app import Jobman
     from jobman_cli.core.jobtype import JobType
-    from jobman_cli.operations.dispatch import Options
+    from jobman_cli.operations.request import Options
 
 #: Options that stand in the way of a parameter of the same name, beside those of ``_own``.
 _RESERVED = ("--help", "-h", "--attrib", "--config", "--database", "--verbose", "--version")
@@ -129,7 +129,7 @@ def try_command(job_type: JobType) -> Any:
 
 def _callback(job_type: JobType, options: list[AttribOption]) -> Callable[..., None]:
     def run(ctx: typer.Context, **given: Any) -> None:
-        from jobman_cli.operations.dispatch import Options
+        from jobman_cli.operations.request import Options
 
         if given["sync"] and (given["no_wait"] or given["delay"] is not None):
             raise UsageError(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobman_cli.engine.protocol import Engine
 from jobman_cli.hooks.registry import Registry
+from jobman_cli.operations.group_commit import GroupCommit
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import Database
 
@@ -29,9 +30,14 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One application's settings, job types, database and queue."""
+    """One application's settings, job types, database and queue.
+
+    Attributes:
+        group: Where dispatches of several threads meet.
+    """
 
     settings: Settings
     registry: Registry
     database: Database
     engine: Engine
+    group: GroupCommit = field(default_factory=GroupCommit)

@@ -25,8 +25,9 @@ from jobman_cli.core.suggestion import did_you_mean
 from jobman_cli.errors import ConfigurationError, JobmanError, UsageError
 from jobman_cli.hooks.registry import Registry
 from jobman_cli.operations.chores import check_chore
-from jobman_cli.operations.dispatch import Options, encode, key_of, new_job, push
+from jobman_cli.operations.dispatch import push
 from jobman_cli.operations.parts import Parts, Records
+from jobman_cli.operations.request import Options, encode, key_of, new_job
 from jobman_cli.settings import Settings
 from jobman_cli.store.dialects import Dialect
 from jobman_cli.store.lifecycle.insert import InLine, Ready, insert_job

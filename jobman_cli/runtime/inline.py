@@ -19,9 +19,9 @@ from jobman_cli.core.outcome import COMPLETED
 from jobman_cli.core.states import FINAL
 from jobman_cli.engine.instance import RunJob
 from jobman_cli.errors import JobmanError, UniqueKeyTaken, WorkerLost
-from jobman_cli.operations.dispatch import Options, encode, key_of, new_job
 from jobman_cli.operations.look import show
 from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.request import Options, encode, key_of, new_job
 from jobman_cli.runtime.completing import Completing
 from jobman_cli.runtime.consumer.environment import Alarm
 from jobman_cli.runtime.hand import Hand

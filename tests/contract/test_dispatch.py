@@ -28,8 +28,9 @@ from jobman_cli.errors import (
     UsageError,
 )
 from jobman_cli.operations import dispatch as module
-from jobman_cli.operations.dispatch import Options, dispatch, dispatch_many, push
+from jobman_cli.operations.dispatch import dispatch, dispatch_many, push
 from jobman_cli.operations.line import promote, push_pending
+from jobman_cli.operations.request import Options
 from jobman_cli.settings import Settings
 from jobman_cli.store.lifecycle.claim import claim_ids
 from jobman_cli.store.lifecycle.insert import InLine

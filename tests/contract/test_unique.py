@@ -17,9 +17,10 @@ from sqlalchemy import event, text
 from jobman_cli.core.outcome import COMPLETED
 from jobman_cli.core.states import FINAL, Status
 from jobman_cli.operations.cancel import cancel, clear
-from jobman_cli.operations.dispatch import Options, dispatch, dispatch_once
+from jobman_cli.operations.dispatch import dispatch, dispatch_once
 from jobman_cli.operations.failed import retry_all
 from jobman_cli.operations.prune import prune
+from jobman_cli.operations.request import Options
 from jobman_cli.operations.requeue import requeue, requeue_matching
 from jobman_cli.store.database import Database
 from jobman_cli.store.lifecycle import requeue as requeueing

@@ -14,14 +14,8 @@ from sqlalchemy.orm import Session
 from jobman_cli.core.context import Context
 from jobman_cli.core.jobtype import job
 from jobman_cli.errors import InvalidOption, JobNotFound, UniqueKeyTaken, UsageError
-from jobman_cli.operations.dispatch import (
-    BATCH,
-    Options,
-    dispatch,
-    dispatch_each,
-    dispatch_many,
-    dispatch_once,
-)
+from jobman_cli.operations.dispatch import BATCH, dispatch, dispatch_each, dispatch_many, dispatch_once
+from jobman_cli.operations.request import Options
 from jobman_cli.operations.requeue import requeue
 from jobman_cli.runtime.inline import run_inline
 from jobman_cli.store.database import Database

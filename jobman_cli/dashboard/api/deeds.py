@@ -14,11 +14,12 @@ from jobman_cli.dashboard.desk import Desk
 from jobman_cli.errors import UsageError
 from jobman_cli.operations import cancel as cancelling
 from jobman_cli.operations import delete, failed, look, requeue, schedule, supervision
-from jobman_cli.operations.dispatch import Options, dispatch_once
+from jobman_cli.operations.dispatch import dispatch_once
 from jobman_cli.operations.filters import failed_filter
 from jobman_cli.operations.housekeeping import perform_now
 from jobman_cli.operations.objects.conflicts import conflict_objects
 from jobman_cli.operations.objects.jobs import job_object
+from jobman_cli.operations.request import Options
 from jobman_cli.store.lifecycle import unique
 
 #: Seconds for which a supervisor's answer is waited for: they look once a second.

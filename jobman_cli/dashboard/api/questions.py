@@ -9,7 +9,7 @@ from pydantic import Field
 from jobman_cli.core.states import Status
 from jobman_cli.core.values import MAX_ID
 from jobman_cli.dashboard.api.table import Asked
-from jobman_cli.operations.dispatch import MAX_DELAY
+from jobman_cli.operations.request import MAX_DELAY
 
 #: Rows on one page at the most.
 MOST = 500

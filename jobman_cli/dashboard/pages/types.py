@@ -19,8 +19,9 @@ from jobman_cli.dashboard.entrance import form_of, said
 from jobman_cli.dashboard.languages import spoken
 from jobman_cli.dashboard.view import render, url
 from jobman_cli.errors import InvalidJobType, InvalidOption, UnknownJobType, UsageError
-from jobman_cli.operations.dispatch import Options, dispatch_once
+from jobman_cli.operations.dispatch import dispatch_once
 from jobman_cli.operations.objects.registered import type_object
+from jobman_cli.operations.request import Options
 
 #: The fields of the form beside the attribs.
 OPTIONS = ("queue", "priority", "delay", "tags")

@@ -89,6 +89,21 @@ def insert_jobs(
     return [InLine(job_id, queue, rank) for job_id, rank in rows]
 
 
+def insert_some(
+    connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str]
+) -> list[tuple[Job, InLine]]:
+    """As ``insert_jobs``, in one statement where INSERT gives back what it wrote.
+
+    Returns:
+        The rows as they were written, and their places in the line, in the order of ``attribs``.
+    """
+    rows = _write(connection, dialect, new, attribs, _WRITTEN)
+    return [
+        (_job(new, text, row), InLine(row[0], new.queue, row[1]))
+        for text, row in zip(attribs, rows, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """Rows for some keys.

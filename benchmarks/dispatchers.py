@@ -1,5 +1,8 @@
 """Dispatch from many threads or processes at once, beside the rate at which the database itself commits.
 
+That rate is measured twice, by the bare driver on as many connections: of a job's row with its indexes, and
+of the smallest row there is. Neither pushes anything into Redis, as a dispatch does.
+
 As a program (`python -m benchmarks.dispatchers WHAT THREADS N`) it is one such process: it waits for a line
 on its standard input, does N of them, and prints when it began and ended.
 """
@@ -13,24 +16,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from benchmarks.systems import PATIENCE, SYSTEMS, Ground, NotMeasured, Place, last_words
 
 #: Name → processes, threads in each.
-CROWDS = {"1 thread": (1, 1), "16 threads": (1, 16), "4 processes": (4, 1)}
+CROWDS = {
+    "1 thread": (1, 1),
+    "4 threads": (1, 4),
+    "16 threads": (1, 16),
+    "2 processes": (2, 1),
+    "4 processes": (4, 1),
+}
+ROUNDS = 3
 
 
 def dispatchers(ground: Ground, name: str, jobs: int) -> dict[str, Any]:
-    """Dispatches a second of each crowd, and one-row commits a second of as many bare connections."""
-    found: dict[str, Any] = {}
-    for crowd, (processes, threads) in CROWDS.items():
-        found[crowd] = {}
-        for what in ("dispatch", "commit"):
-            with ground.place(SYSTEMS[name]) as place:
-                place.ask("reset")
-                found[crowd][what] = _rate(place, what, processes, threads, jobs)
-    return found
+    """What each crowd does a second, by the names of ``ACTS``: medians of ``ROUNDS`` rounds."""
+    rates: dict[str, dict[str, list[float]]] = {crowd: {what: [] for what in ACTS} for crowd in CROWDS}
+    for _ in range(ROUNDS):
+        for crowd, (processes, threads) in CROWDS.items():
+            for what in ACTS:
+                with ground.place(SYSTEMS[name]) as place:
+                    place.ask("reset")
+                    rates[crowd][what].append(_rate(place, what, processes, threads, jobs))
+    return {crowd: {what: median(each) for what, each in acts.items()} for crowd, acts in rates.items()}
 
 
 def _rate(place: Place, what: str, processes: int, threads: int, jobs: int) -> float:
@@ -62,8 +73,21 @@ def dispatch_one() -> Callable[[], object]:
     return lambda: jobman().dispatch("noop", {"name": "x"})
 
 
-def commit_one() -> Callable[[], object]:
-    """One row and a commit, by the bare driver, on a connection of this thread's own."""
+def commit_row() -> Callable[[], object]:
+    """A job's row and a commit, by the bare driver."""
+    return _bare(
+        "INSERT INTO jobmans (type, queue, priority, rank, status, attribs, tries, attempts, claims, rescues,"
+        " created_at, queued_at) VALUES ('noop', 'default', 0, extract(epoch FROM clock_timestamp()) * 1000,"
+        """ 'queued', '{"name": "x"}', 1, 0, 0, 0, clock_timestamp(), clock_timestamp()) RETURNING id"""
+    )
+
+
+def commit_least() -> Callable[[], object]:
+    """A row of one column and a commit, by the bare driver."""
+    return _bare("INSERT INTO jobman_queues (name) VALUES (gen_random_uuid()::text)")
+
+
+def _bare(statement: str) -> Callable[[], object]:
     import psycopg
 
     connections = threading.local()
@@ -71,13 +95,17 @@ def commit_one() -> Callable[[], object]:
     def commit() -> None:
         if not hasattr(connections, "own"):
             connections.own = psycopg.connect(os.environ["BENCH_DATABASE"], autocommit=True)
-        connections.own.execute("INSERT INTO jobman_queues (name) VALUES (gen_random_uuid()::text)")
+        connections.own.execute(statement)
 
     return commit
 
 
+#: What one of the crowd does, over and over.
+ACTS = {"dispatch": dispatch_one, "row": commit_row, "commit": commit_least}
+
+
 def main(what: str, threads: int, n: int) -> None:
-    act = {"dispatch": dispatch_one, "commit": commit_one}[what]()
+    act = ACTS[what]()
     act()
     print("ready", flush=True)
     sys.stdin.readline()

@@ -124,10 +124,12 @@ class RedisQueue:
                 row = rows[0]
                 self._client.zadd(self.storage.line_key(row.queue), {member(row.id): row.rank})
                 return
-            pipeline = self._client.pipeline(transaction=False)
-            for queue, some in _batches(rows):
+            batches = list(_batches(rows))
+            pipeline = self._client if len(batches) == 1 else self._client.pipeline(transaction=False)
+            for queue, some in batches:
                 pipeline.zadd(self.storage.line_key(queue), {member(row.id): row.rank for row in some})
-            pipeline.execute()
+            if pipeline is not self._client:
+                pipeline.execute()
 
     def remove(self, queue: str, ids: Sequence[int]) -> int:
         """ZREM, a thousand a command."""

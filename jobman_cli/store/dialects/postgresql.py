@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from typing import Any
 
@@ -154,11 +154,17 @@ class PostgreSQL(Dialect):
         return "{" + ",".join(map(repr, numbers)) + "}"
 
     def send(self, connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-        """By the driver's own text: SQLAlchemy takes as long over parameters and rows as a trip does."""
-        if connection.dialect.positional:  # an application's own session, with another driver
+        """By a cursor of the driver: SQLAlchemy takes as long over parameters and rows as a trip does."""
+        dialect = connection.dialect
+        if dialect.positional or dialect.is_async:  # an application's own session, with another driver
             return super().send(connection, statement, values)
-        sql, defaults = _driver_text(statement, connection.dialect)
-        return connection.exec_driver_sql(sql, {**defaults, **values}).all()
+        sql, defaults = _driver_text(statement, dialect)
+        try:
+            with closing(connection.connection.cursor()) as cursor:
+                cursor.execute(sql, {**defaults, **values})
+                return cursor.fetchall()
+        except dialect.loaded_dbapi.Error as error:
+            raise _as_sqlalchemy_has_it(error, sql, connection) from error
 
     def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """``= ANY(array)``: one text, so that it is prepared once."""
@@ -199,6 +205,19 @@ class PostgreSQL(Dialect):
     def lock_schema(self, connection: Connection) -> None:
         """An advisory lock of the transaction; the number is 'jobman' in ASCII."""
         connection.execute(text("SELECT pg_advisory_xact_lock(116822186549614)"))
+
+
+def _as_sqlalchemy_has_it(error: Any, sql: str, connection: Connection) -> BaseException:
+    """A driver's error as SQLAlchemy raises it; a connection that broke goes back to no pool."""
+    dialect = connection.dialect
+    gone = dialect.is_disconnect(error, connection.connection, None)
+    if gone:
+        connection.invalidate(error)
+    base = dialect.loaded_dbapi.Error
+    made: BaseException = DBAPIError.instance(
+        sql, None, error, base, connection_invalidated=gone, dialect=dialect
+    )
+    return made
 
 
 @cache

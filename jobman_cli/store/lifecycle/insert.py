@@ -136,9 +136,9 @@ def insert_unique(
     written: list[InLine] = []
     for _ in range(KEY_TRIES):
         returning = (JOBS.c.id, JOBS.c.rank, JOBS.c.unique_key)
-        for row in _write(connection, dialect, new, list(left.values()), returning, list(left)):
-            ids[row.unique_key] = row.id
-            written.append(InLine(row.id, new.queue, row.rank))
+        for job_id, rank, key in _write(connection, dialect, new, list(left.values()), returning, list(left)):
+            ids[key] = job_id
+            written.append(InLine(job_id, new.queue, rank))
         if taken := [key for key in left if key not in ids]:
             ids |= key_holders(connection, dialect, taken)
         left = {key: left[key] for key in taken if key not in ids}
@@ -210,7 +210,7 @@ def _write(
     values = _shared(new) | {"new": "[" + ",".join(documents) + "]"}
     # MariaDB's RETURNING would also hand back the rows that were there.
     if dialect.insert_returning and (dialect.update_returning or not keyed):
-        rows = connection.execute(_insert(dialect, delayed, keyed, returning), values).all()
+        rows = dialect.send(connection, _insert(dialect, delayed, keyed, returning), values)
     else:
         rows = _insert_by_token(connection, dialect, delayed, keyed, returning, values)
     return sorted(rows, key=_first)

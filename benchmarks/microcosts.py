@@ -45,7 +45,7 @@ STAGES = {
 }
 
 
-def instrument(watch: Stopwatch) -> None:
+def instrument(watch: Stopwatch, postgresql: bool) -> None:
     """Time the stages where they are."""
     from sqlalchemy import Engine, event
     from sqlalchemy.engine.default import DefaultDialect
@@ -72,12 +72,22 @@ def instrument(watch: Stopwatch) -> None:
     watch.wrap(Runner, "perform", "perform")
     watch.wrap(jobman, "body", "job")
     watch.wrap(DefaultDialect, "do_commit", "commit")
-    event.listen(Engine, "before_cursor_execute", lambda *_: watch.enter(f"{watch.top}: SQL"))
-    event.listen(Engine, "after_cursor_execute", lambda *_: watch.leave())
-    try:
-        from psycopg import Connection
-    except ImportError:
+    if not postgresql:
+        event.listen(Engine, "before_cursor_execute", lambda *_: watch.enter(f"{watch.top}: SQL"))
+        event.listen(Engine, "after_cursor_execute", lambda *_: watch.leave())
         return
+    from psycopg import Connection, Cursor
+
+    execute = Cursor.execute  # SQLAlchemy's events would send statements by a longer way
+
+    def timed(self: Any, *args: Any, **options: Any) -> Any:
+        watch.enter(f"{watch.top}: SQL")
+        try:
+            return execute(self, *args, **options)
+        finally:
+            watch.leave()
+
+    Cursor.execute = timed
     watch.wrap_generator(Connection, "_start_query", "begin")
 
 
@@ -89,7 +99,8 @@ def work(warm: int, out: Path) -> None:
     from jobman_cli.runtime.worker import Turn
 
     watch = Stopwatch()
-    instrument(watch)
+    jobman = Jobman.from_config()
+    instrument(watch, jobman.bare_database.dialect.name == "postgresql")
     counted: dict[str, int] = {"turns": 0}
     initialize, shutdown, take = JobWorker.initialize, JobWorker.shutdown, Turn.take
 
@@ -113,7 +124,6 @@ def work(warm: int, out: Path) -> None:
         shutdown(self)
 
     JobWorker.initialize, JobWorker.shutdown, Turn.take = begin, end, turn
-    jobman = Jobman.from_config()
     sys.exit(run_worker(jobman.parts, RunOptions(stop_when_empty=True)))
 
 

@@ -40,4 +40,4 @@ class Parts:
     registry: Registry
     database: Database
     engine: Engine
-    group: GroupCommit = field(default_factory=GroupCommit)
+    group: GroupCommit = field(default_factory=GroupCommit, init=False)

@@ -154,11 +154,16 @@ class PostgreSQL(Dialect):
         return "{" + ",".join(map(repr, numbers)) + "}"
 
     def send(self, connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-        """By a cursor of the driver: SQLAlchemy takes as long over parameters and rows as a trip does."""
+        """By a cursor of the driver: SQLAlchemy takes as long over parameters and rows as a trip does.
+
+        Unless somebody listens to its statements, such as a tracer.
+        """
         dialect = connection.dialect
         if dialect.positional or dialect.is_async:  # an application's own session, with another driver
             return super().send(connection, statement, values)
         sql, defaults = _driver_text(statement, dialect)
+        if connection._has_events or connection.engine._has_events:
+            return connection.exec_driver_sql(sql, {**defaults, **values}).all()
         try:
             with closing(connection.connection.cursor()) as cursor:
                 cursor.execute(sql, {**defaults, **values})

@@ -1,0 +1,181 @@
+"""Dispatches of several threads: they share an INSERT and a push, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from processes import wait_until
+from rig import Rig, count_jobs, counted_commits, row_of
+from sqlalchemy.exc import DataError
+
+from jobman_cli.errors import QueueUnavailable, StoreUnavailable
+from jobman_cli.operations import dispatch as module
+from jobman_cli.operations.dispatch import GROUP_SIZE, dispatch
+from jobman_cli.operations.group_commit import LEADERS
+from jobman_cli.operations.parts import Parts
+from jobman_cli.operations.request import Options
+from jobman_cli.store.tables import Job
+
+ONE = pytest.mark.parametrize(("store", "rig"), [("sqlite", "redis")], indirect=True, ids=["sqlite-redis"])
+
+
+class Crowd:
+    """Holds up dispatches that come alone, until `go`: whoever comes then meets the others in one group."""
+
+    def __init__(self, parts: Parts, patch: pytest.MonkeyPatch) -> None:
+        self.parts, self._door = parts, threading.Event()
+        self._pool = ThreadPoolExecutor(40)
+        self.ahead: list[Future[Job]] = []
+        self.calls: list[Future[Job]] = []
+        insert = module.insert_job
+
+        def held_up(*arguments: Any) -> Any:
+            assert self._door.wait(20)
+            return insert(*arguments)
+
+        patch.setattr(module, "insert_job", held_up)
+        state = parts.group._state
+        for number in range(LEADERS):
+            self.ahead.append(self._pool.submit(dispatch, parts, "noop"))
+            wait_until(lambda n=number: len(state.leading) == n + 1, 5, "a dispatch to be under way")
+
+    def dispatch(self, name: str, attribs: Any = None, **options: Any) -> Future[Job]:
+        seen = len(self.parts.group._state.waiting)
+        call = self._pool.submit(dispatch, self.parts, name, attribs, Options(**options))
+        wait_until(lambda: len(self.parts.group._state.waiting) == seen + 1, 5, "the dispatch to wait")
+        self.calls.append(call)
+        return call
+
+    def go(self) -> list[Job]:
+        """Let them all be written; the jobs of the group."""
+        self._door.set()
+        assert all(call.result(20).id for call in self.ahead)
+        return [call.result(20) for call in self.calls if call.exception(20) is None]
+
+
+@pytest.fixture
+def make_crowd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Parts], Crowd]]:
+    yield lambda parts: Crowd(parts, monkeypatch)
+
+
+def test_each_gets_its_own_row(rig: Rig, make_crowd: Any) -> None:
+    """Whatever they ask for; what they are given is what the table has."""
+    crowd = make_crowd(rig.parts)
+    asked: list[dict[str, Any]] = [
+        *({"name": "hello", "attribs": {"name": f"word {n}"}} for n in range(5)),
+        {"name": "hello", "attribs": {"name": "later"}, "delay": 60.0},
+        {"name": "hello", "attribs": {"name": "first"}, "priority": 7, "tags": ["a", "b"]},
+        *({"name": "noop", "queue": "other"} for _ in range(3)),
+        {"name": "hello", "attribs": {"name": "x" * (GROUP_SIZE - 30)}},
+    ]
+    for each in asked:
+        crowd.dispatch(**each)
+    jobs = crowd.go()
+    assert len({job.id for job in jobs}) == len(asked) == count_jobs(rig.store) - LEADERS
+    for job, each in zip(jobs, asked, strict=True):
+        row = row_of(rig.store, job.id)
+        defaults = {"count": 1} if each["name"] == "hello" else {}
+        assert (row.type, row.attribs) == (each["name"], defaults | each.get("attribs", {}))
+        assert (row.queue, row.priority) == (each.get("queue", "default"), each.get("priority", 0))
+        assert row.status == ("scheduled" if "delay" in each else "queued")
+        given = {name: getattr(job, name) for name in Job.model_fields}
+        assert given == {name: getattr(row, name) for name in Job.model_fields}
+    if rig.engine.name == "redis":
+        assert [rig.engine.size(queue) for queue in ("other", "default")] == [3, len(asked) - 4 + LEADERS]
+
+
+def test_they_share_a_commit_and_a_push(rig: Rig, make_crowd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushes: list[int] = []
+    push = rig.engine.push
+    monkeypatch.setattr(rig.engine, "push", lambda rows: (pushes.append(len(rows)), push(rows))[1])
+    with counted_commits(rig.store) as commits:
+        crowd = make_crowd(rig.parts)
+        for number in range(10):
+            crowd.dispatch("hello", {"name": str(number)})
+        assert len(crowd.go()) == 10
+    assert sorted(pushes) == [*[1] * LEADERS, 10]
+    assert commits == [] or len(commits) == LEADERS + 1  # none where a statement commits by itself
+
+
+def test_the_queue_away(rig: Rig, make_crowd: Any) -> None:
+    class Away:
+        name = "redis"
+
+        def push(self, rows: Any) -> None:
+            raise QueueUnavailable("away")
+
+    crowd = make_crowd(replace(rig.parts, engine=Away()))
+    for _ in range(4):
+        crowd.dispatch("noop")
+    later = crowd.dispatch("noop", delay=60.0)
+    jobs = crowd.go()
+    assert [job.status for job in jobs] == [*["pending"] * 4, "scheduled"]
+    assert [row_of(rig.store, job.id).status for job in jobs] == [*["pending"] * 4, "scheduled"]
+    assert later.result().status == "scheduled"
+
+
+@ONE
+def test_the_database_away(rig: Rig, make_crowd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody hears of it, by an error of his own."""
+    crowd = make_crowd(rig.parts)
+
+    def away(*_: Any) -> Any:
+        raise StoreUnavailable("away", hint="Wait.")
+
+    monkeypatch.setattr(module, "insert_some", away)
+    calls = [crowd.dispatch("noop") for _ in range(3)]
+    assert crowd.go() == []
+    errors = [call.exception() for call in calls]
+    assert [(type(e), e.message, e.hint) for e in errors] == [(StoreUnavailable, "away", "Wait.")] * 3
+    assert len(set(map(id, errors))) == 3
+    assert count_jobs(rig.store) == LEADERS
+
+
+@ONE
+def test_what_the_database_refuses_harms_nobody_else(
+    rig: Rig, make_crowd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = make_crowd(rig.parts)
+    held_up, some = module.insert_job, module.insert_some
+
+    def refuse(connection: Any, dialect: Any, new: Any, texts: Any, *more: Any) -> Any:
+        if any("bad" in text for text in ([texts] if isinstance(texts, str) else texts)):
+            raise DataError("INSERT", {}, Exception("too long"))
+        return (held_up if isinstance(texts, str) else some)(connection, dialect, new, texts, *more)
+
+    monkeypatch.setattr(module, "insert_some", refuse)
+    monkeypatch.setattr(module, "insert_job", refuse)
+    good, bad = crowd.dispatch("hello", {"name": "good"}), crowd.dispatch("hello", {"name": "bad"})
+    other = crowd.dispatch("noop")
+    assert [job.id for job in crowd.go()] == [good.result().id, other.result().id]
+    assert isinstance(bad.exception(), DataError)
+    assert count_jobs(rig.store) == LEADERS + 2
+
+
+@ONE
+def test_large_attribs_wait_for_nobody(rig: Rig, make_crowd: Any) -> None:
+    """A group of them might be more than a database takes in one statement."""
+    make_crowd(rig.parts)
+    large = {"name": "x" * (GROUP_SIZE + 1)}
+    call = ThreadPoolExecutor(1).submit(dispatch, rig.parts, "hello", large)
+    wait_until(lambda: call.running(), 5, "the dispatch to begin")
+    assert rig.parts.group._state.waiting == []
+
+
+def test_a_crowd(rig: Rig) -> None:
+    """Sixteen threads at once: no job is missing, doubled or another's."""
+
+    def work(thread: int) -> list[tuple[str, int]]:
+        words = [f"{thread}-{number}" for number in range(20)]
+        return [(word, rig.dispatch("hello", {"name": word})) for word in words]
+
+    with ThreadPoolExecutor(16) as pool:
+        found = [each for some in pool.map(work, range(16)) for each in some]
+    assert len({job_id for _, job_id in found}) == 320 == count_jobs(rig.store)
+    assert all(row_of(rig.store, job_id).attribs["name"] == word for word, job_id in found[::13])
+    assert rig.engine.size("default") in (None, 320)

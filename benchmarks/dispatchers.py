@@ -28,6 +28,7 @@ CROWDS = {
     "16 threads": (1, 16),
     "2 processes": (2, 1),
     "4 processes": (4, 1),
+    "4 processes of 4 threads": (4, 4),
 }
 ROUNDS = 3
 

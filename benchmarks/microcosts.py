@@ -81,7 +81,7 @@ def instrument(watch: Stopwatch, postgresql: bool) -> None:
     execute = Cursor.execute  # SQLAlchemy's events would send statements by a longer way
 
     def timed(self: Any, *args: Any, **options: Any) -> Any:
-        watch.enter(f"{watch.top}: SQL")
+        watch.enter(f"{watch.top}: SQL" if watch.top else "plans")
         try:
             return execute(self, *args, **options)
         finally:

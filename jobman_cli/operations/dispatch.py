@@ -9,6 +9,7 @@ import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -18,14 +19,19 @@ from jobman_cli.errors import JobmanError, QueueUnavailable, StoreUnavailable, U
 from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.operations.request import DEFAULTS, Options, encode, key_of, new_job
 from jobman_cli.store.dialects import Dialect
+from jobman_cli.store.failures import Refused
 from jobman_cli.store.lifecycle.insert import (
     InLine,
     NewJob,
     Placed,
+    Written,
     insert_job,
     insert_jobs,
-    insert_some,
+    insert_row,
+    insert_rows,
     insert_unique,
+    job_of,
+    place_of,
 )
 from jobman_cli.store.lifecycle.line import mark_pending
 from jobman_cli.store.session import after_commit, connection_of
@@ -35,16 +41,12 @@ logger = logging.getLogger("jobman.dispatch")
 
 #: Rows in one INSERT and ids in one push.
 BATCH = 1000
-#: Characters of attribs in a dispatch that may be written together with others: a group has up to 32.
-GROUP_SIZE = 2**16
+#: Characters of attribs in a dispatch that may be written together with others: there may be 32 of them, and
+#: some servers take no more than a megabyte in a statement.
+GROUP_SIZE = 2**13
 #: Characters of attribs after which an INSERT takes no more rows: MariaDB accepts 16 MiB in one statement,
 #: and a character may take four bytes, or be quoted twice.
 BATCH_SIZE = 2**21
-
-#: What is to be written: whose, what all such jobs share, and the attribs as text.
-_Request = tuple[Parts, NewJob, str]
-#: The row, and whether it is new.
-_Written = tuple[Job, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,52 +109,41 @@ def dispatch_once(
         if place is not None and new.delay is None:
             after_commit(session, [place], push, parts)
         return job, place is not None
-    request = (parts, new, text)
     if key is not None:
-        return _write_one(request, key)
-    if len(text) > GROUP_SIZE:
-        return _write_one(request)
-    return parts.group.do(request, _write_one, _write_some)
-
-
-def _write_one(request: _Request, key: str | None = None) -> _Written:
-    parts, new, text = request
-    run = parts.database.run_alone if key is None else parts.database.run
-    job, place = run(insert_job, new, text, key)
-    if place is not None and new.delay is None and not push(parts, [place]):
-        job.status = Status.PENDING.value
-    return job, place is not None
-
-
-def _write_some(requests: list[_Request]) -> list[_Written | Exception]:
-    """Those whose jobs are alike but for their attribs go in one INSERT, and all ids in one push."""
-    parts = requests[0][0]
-    alike: dict[NewJob, list[int]] = {}
-    for number, (_, new, _) in enumerate(requests):
-        alike.setdefault(new, []).append(number)
-    answers: dict[int, _Written | Exception] = {}
-    placed: list[tuple[Job, InLine]] = []
-    for new, numbers in alike.items():
-        try:
-            rows = parts.database.run_alone(insert_some, new, [requests[number][2] for number in numbers])
-        except StoreUnavailable as error:
-            answers |= {n: StoreUnavailable(error.message, hint=error.hint) for n in numbers}
-        except Exception:
-            answers |= {n: _attempt(requests[n]) for n in numbers}
-        else:
-            answers |= {n: (job, True) for n, (job, _) in zip(numbers, rows, strict=True)}
-            placed += rows if new.delay is None else []
-    if placed and not push(parts, [place for _, place in placed]):
-        for job, _ in placed:
+        job, place = parts.database.run(insert_job, new, text, key)
+        if place is not None and new.delay is None and not push(parts, [place]):
             job.status = Status.PENDING.value
-    return [answers[number] for number in range(len(requests))]
+        return job, place is not None
+    one, some = partial(_write_one, parts, new), partial(_write_some, parts, new)
+    row, pending = one(text) if len(text) > GROUP_SIZE else parts.group.do(new, text, one, some)
+    job = job_of(new, text, row)
+    if pending:
+        job.status = Status.PENDING.value
+    return job, True
 
 
-def _attempt(request: _Request) -> _Written | Exception:
+def _write_one(parts: Parts, new: NewJob, text: str) -> tuple[Written, bool]:
+    row = parts.database.run_alone(insert_row, new, text)
+    return row, new.delay is None and not push(parts, [place_of(new, row)])
+
+
+def _write_some(parts: Parts, new: NewJob, texts: list[str]) -> list[tuple[Written, bool] | Exception]:
+    """One INSERT and one push. Should the database refuse, it may be the fault of one of them."""
     try:
-        return _write_one(request)
-    except Exception as error:
-        return error
+        rows = parts.database.run_alone(insert_rows, new, texts)
+    except Refused:
+        rows = None
+    if rows is None:
+        return [_attempt(parts, new, text) for text in texts]
+    pending = new.delay is None and not push(parts, [place_of(new, row) for row in rows])
+    return [(row, pending) for row in rows]
+
+
+def _attempt(parts: Parts, new: NewJob, text: str) -> tuple[Written, bool] | Exception:
+    try:
+        return _write_one(parts, new, text)
+    except Exception as error:  # its caller's, who shall not see the others' data in the traceback
+        return error.with_traceback(None)
 
 
 def dispatch_many(

@@ -2,18 +2,19 @@
 
 Databases do so with their logs: who writes takes along what others have waiting. A call that finds nobody at
 work is done at once, by itself; the more threads come, the larger the groups. It has no thread of its own, no
-timer, and nothing to set.
+timer, and nothing to set. Only calls with an equal key meet: those of another go their own way.
 
-A signal may interrupt a call anywhere (Ctrl-C, a job's timeout). Whoever leads lets go of its group then, and
-nobody waits for ever.
+A signal may raise an exception in a call anywhere (Ctrl-C, a job's timeout). So nobody relies on being woken:
+who has waited for `PATIENCE` looks whether its leader is gone, or whether it ought to lead itself.
 """
 
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock, get_ident
-from collections.abc import Callable
+from _thread import RLock, allocate_lock, get_ident
+from collections.abc import Callable, Hashable
 from contextlib import suppress
+from copy import copy
 from typing import Any, TypeVar, cast
 
 from jobman_cli.errors import StoreUnavailable
@@ -21,42 +22,97 @@ from jobman_cli.errors import StoreUnavailable
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Groups under way at the same time: while one waits for the servers, the next is put together.
+#: Groups of a key under way at the same time: while one waits for the servers, the next is put together.
 LEADERS = 2
 #: Calls in one group.
 MOST = 32
+#: Seconds after which who waits looks around.
+PATIENCE = 1.0
 
 _NOTHING = object()
 
 
 class _Call:
-    """One call: what to do, and what came of it; or the group that it is to lead, itself the first."""
+    """One call: what to do, and what came of it.
 
-    __slots__ = ("answer", "begun", "error", "group", "item", "thread", "turn")
+    Attributes:
+        group: The calls that it does, itself the first; empty while it waits, and when another does it.
+        leader: The call that does it.
+        over: It has ended, or is about to.
+        turn: Held until it is done, or is to lead.
+    """
 
-    def __init__(self, item: Any, thread: int) -> None:
-        self.item, self.thread = item, thread
+    __slots__ = ("answer", "error", "group", "item", "leader", "over", "thread", "turn")
+
+    def __init__(self, item: Any) -> None:
+        self.item, self.thread = item, get_ident()
         self.answer: Any = _NOTHING
         self.error: Exception | None = None
         self.group: list[_Call] = []
-        self.begun = False
+        self.leader: _Call | None = None
+        self.over = False
         self.turn = allocate_lock()
         self.turn.acquire()
 
+    @property
+    def is_decided(self) -> bool:
+        """It need not wait any longer: it is done, is to lead, or its leader is gone."""
+        if self.group or self.answer is not _NOTHING or self.error is not None:
+            return True
+        return self.leader is not None and self.leader.over
 
-class _State:
-    """One process's: what a fork inherits of it belongs to threads that it has not got.
 
-    Attributes:
-        leading: The calls that lead, by their threads.
-    """
+class _Line:
+    """The calls of one key."""
 
-    __slots__ = ("leading", "lock", "pid", "waiting")
+    __slots__ = ("leading", "waiting")
 
     def __init__(self) -> None:
-        self.pid, self.lock = os.getpid(), allocate_lock()
-        self.leading: dict[int, _Call] = {}
+        self.leading: list[_Call] = []
         self.waiting: list[_Call] = []
+
+    def lead(self) -> _Call | None:
+        """Have the first that waits lead, with others that wait, if there is a place; the lock is held."""
+        self.leading = [call for call in self.leading if not call.over]
+        if len(self.leading) >= LEADERS:
+            return None
+        waiting = [call for call in self.waiting if not call.over]
+        group, self.waiting = waiting[:MOST], waiting[MOST:]
+        if not group:
+            return None
+        self.leading.append(group[0])
+        for call in group[1:]:
+            call.leader = group[0]
+        group[0].group = group
+        return group[0]
+
+
+class _State:
+    """One process's: what a fork inherits of it belongs to threads that it has not got."""
+
+    __slots__ = ("lines", "lock", "pid")
+
+    def __init__(self) -> None:
+        self.pid, self.lock = os.getpid(), RLock()
+        self.lines: dict[Hashable, _Line] = {}
+
+    def advance(self, key: Hashable, call: _Call | None = None) -> None:
+        """Let ``call`` wait; and let whoever may lead now begin."""
+        with self.lock:
+            line = self.lines.get(key) or self.lines.setdefault(key, _Line())
+            if call is not None:
+                line.waiting.append(call)
+            first = line.lead()
+            if not (line.leading or line.waiting):
+                self.lines.pop(key, None)
+        if first is not None and first is not call:
+            with suppress(RuntimeError):  # it knows already
+                first.turn.release()
+
+    def leads(self, key: Hashable, thread: int) -> bool:
+        """Whether this thread is in the middle of a group."""
+        line = self.lines.get(key)
+        return line is not None and any(c.thread == thread and not c.over for c in line.leading)
 
 
 class GroupCommit:
@@ -67,11 +123,14 @@ class GroupCommit:
     def __init__(self) -> None:
         self._state = _State()
 
-    def do(self, item: T, one: Callable[[T], R], some: Callable[[list[T]], list[R | Exception]]) -> R:
+    def do(
+        self, key: Hashable, item: T, one: Callable[[T], R], some: Callable[[list[T]], list[R | Exception]]
+    ) -> R:
         """Do ``one(item)``, or have it done in a group.
 
         Args:
-            one: Does an item by itself. It must not come here again.
+            key: Of items that may be done together.
+            one: Does an item by itself.
             some: Does several; gives for each, in their order, its answer or its exception.
 
         Raises:
@@ -80,62 +139,49 @@ class GroupCommit:
         """
         if (state := self._state).pid != os.getpid():
             state = self._state = _State()
-        call = _Call(item, get_ident())
-        if (stray := state.leading.get(call.thread)) is not None:
-            _leave(state, stray)  # it was interrupted while it did so
+        call = _Call(item)
+        if state.leads(key, call.thread):
+            return one(item)  # a signal's handler, or what logs a warning, has work of its own
         try:
-            with state.lock:
-                state.waiting.append(call)
-                if len(state.leading) < LEADERS:
-                    _lead(state)
-            if not call.group:
-                call.turn.acquire()  # until it is done, or is to lead
+            state.advance(key, call)
+            while not call.is_decided:
+                if not call.turn.acquire(timeout=PATIENCE):
+                    state.advance(key)
+            if len(call.group) == 1:
+                return one(item)
             if call.group:
-                call.begun = True
-                if len(call.group) == 1:
-                    call.answer = one(item)
-                else:
-                    _do(call.group, some)
+                _do(call.group, some)
         finally:
-            _leave(state, call)
-        if call.error is not None:
-            raise call.error
+            call.over = True
+            _leave(state, key, call)
+        if (error := call.error) is not None:
+            try:
+                raise error
+            finally:
+                del call, error  # or they would hold each other
         if call.answer is _NOTHING:
             raise StoreUnavailable("the thread that wrote this job with its own was interrupted")
         return cast("R", call.answer)
 
 
 def _do(group: list[_Call], some: Callable[[list[Any]], list[Any]]) -> None:
-    for call, answer in zip(group, some([call.item for call in group]), strict=True):
+    try:
+        answers = some([call.item for call in group])
+    except Exception as error:
+        for call in group[1:]:
+            call.error = copy(error)
+        raise
+    for call, answer in zip(group, answers, strict=True):
         if isinstance(answer, Exception):
             call.error = answer
         else:
             call.answer = answer
 
 
-def _lead(state: _State) -> _Call:
-    """Have the first that waits lead, with others that wait; the lock is held."""
-    group, state.waiting = state.waiting[:MOST], state.waiting[MOST:]
-    first = group[0]
-    state.leading[first.thread], first.group = first, group
-    return first
-
-
-def _leave(state: _State, call: _Call) -> None:
-    """End a call, however it ended: let go of its group, and have another lead the next."""
-    if call.begun:
-        for other in call.group[1:]:
-            with suppress(RuntimeError):  # it is gone already
-                other.turn.release()
-    first = None
-    with state.lock:
-        if call.group:
-            state.leading.pop(call.thread, None)
-            if not call.begun:
-                state.waiting[:0] = call.group[1:]
-        elif call in state.waiting:
-            state.waiting.remove(call)
-        if state.waiting and len(state.leading) < LEADERS:
-            first = _lead(state)
-    if first is not None:
-        first.turn.release()
+def _leave(state: _State, key: Hashable, call: _Call) -> None:
+    """Wake those whom it has done, and whoever is to lead next."""
+    for other in call.group[1:]:
+        with suppress(RuntimeError):  # it knows already
+            other.turn.release()
+    state.advance(key)
+    call.group = []

@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from jobman_cli.errors import ConfigurationError, StoreUnavailable
 from jobman_cli.store.dialects import dialect_for
+from jobman_cli.store.dialects.base import OWN
 from jobman_cli.store.dialects.sqlite import READ_ONLY
 from jobman_cli.store.failures import explain, is_standby
 from jobman_cli.store.link import Link
@@ -98,7 +99,11 @@ class Database:
             options.pop("pool_recycle", None)
         try:
             engine = create_engine(
-                self.url, json_serializer=compact_json, json_deserializer=from_json, **options
+                self.url,
+                json_serializer=compact_json,
+                json_deserializer=from_json,
+                execution_options={OWN: True},
+                **options,
             )
         except (NoSuchModuleError, ImportError) as error:
             extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(

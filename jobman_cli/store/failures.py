@@ -9,6 +9,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from jobman_cli.errors import SchemaError, StoreUnavailable
 
+#: The database has answered, by no; nothing was written.
+Refused = DBAPIError
+
 #: What a standby says to a write, and a primary that was demoted.
 _STANDBY = ("read-only transaction", "--read-only", "--super-read-only")
 #: Forgotten by the server, or by a pooler before it: a new connection makes it anew.

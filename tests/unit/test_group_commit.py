@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
+import sys
 import threading
+import time
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +21,11 @@ from jobman_cli.errors import StoreUnavailable
 from jobman_cli.operations import group_commit
 from jobman_cli.operations.group_commit import LEADERS, MOST, GroupCommit
 
+KEY = "key"
+
 
 class Desk:
-    """Answers with the double. The first `LEADERS` calls, which come alone, wait for `door`."""
+    """Answers with the double. Whoever comes alone waits for `door`."""
 
     def __init__(self) -> None:
         self.group, self.door = GroupCommit(), threading.Event()
@@ -44,25 +52,31 @@ class Desk:
             raise self.trouble[item]
         return item * 2
 
+    def do(self, item: int, key: str = KEY) -> int:
+        return self.group.do(key, item, self.one, self.some)
+
+    @property
+    def line(self) -> Any:
+        return self.group._state.lines.get(KEY) or group_commit._Line()
+
     def busy(self) -> list[Future[int]]:
         """Let all who may lead be at work."""
         calls: list[Future[int]] = []
         for number in range(LEADERS):
-            calls += [self._pool.submit(self.group.do, -number, self.one, self.some)]
-            wait_until(lambda n=number: len(self.group._state.leading) == n + 1, 5, "a leader")
+            calls += [self._pool.submit(self.do, -number)]
+            wait_until(lambda n=number: len(self.line.leading) == n + 1, 5, "a leader")
         return calls
 
     def send(self, *items: int) -> list[Future[int]]:
         """Have each item wait in a thread of its own, in this order; all who may lead are at work."""
         calls: list[Future[int]] = []
         for number, item in enumerate(items):
-            calls += [self._pool.submit(self.group.do, item, self.one, self.some)]
-            wait_until(lambda n=number: len(self.group._state.waiting) == n + 1, 5, "the call")
+            calls += [self._pool.submit(self.do, item)]
+            wait_until(lambda n=number: len(self.line.waiting) == n + 1, 5, "the call")
         return calls
 
     def until_empty(self) -> None:
-        state = self.group._state
-        wait_until(lambda: not state.leading and not state.waiting, 5, "all to have left")
+        wait_until(lambda: not self.group._state.lines, 5, "all to have left")
 
 
 def answer(call: Future[int]) -> Any:
@@ -76,8 +90,9 @@ def desk() -> Desk:
 
 def test_a_call_that_comes_alone_is_done_alone(desk: Desk) -> None:
     desk.door.set()
-    assert [desk.group.do(item, desk.one, desk.some) for item in (1, 2, 3)] == [2, 4, 6]
+    assert [desk.do(item) for item in (1, 2, 3)] == [2, 4, 6]
     assert desk.groups == []
+    desk.until_empty()
 
 
 def test_those_that_wait_are_done_together(desk: Desk) -> None:
@@ -87,6 +102,18 @@ def test_those_that_wait_are_done_together(desk: Desk) -> None:
     assert [answer(call) for call in first] == [0, -2]
     assert desk.groups == [[1, 2, 3, 4, 5, 6, 7]]
     desk.until_empty()
+
+
+def test_those_of_another_kind_go_their_own_way(desk: Desk) -> None:
+    """They neither wait for the others nor meet them."""
+    desk.busy()
+    rest = desk.send(1, 2)
+    free = Desk()
+    free.group = desk.group
+    free.door.set()
+    assert free.do(5, "another") == 10
+    desk.door.set()
+    assert [answer(call) for call in rest] == [2, 4]
 
 
 def test_a_group_has_its_bounds(desk: Desk) -> None:
@@ -105,71 +132,130 @@ def test_one_that_fails_fails_alone(desk: Desk) -> None:
     assert [answer(call) for call in rest] == [2, desk.trouble[2], desk.trouble[3], 8]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a fault of ours")])
-def test_nobody_waits_for_a_leader_that_was_interrupted(desk: Desk, error: BaseException) -> None:
+def test_what_fails_for_all_is_told_to_each(desk: Desk) -> None:
+    """By an error of his own: a traceback is no place for several threads."""
+    trouble = StoreUnavailable("away", hint="Wait.")
+
     def some(_items: list[int]) -> list[int | Exception]:
-        raise error
+        raise trouble
 
     desk.busy()
     desk.some = some  # type: ignore[method-assign]
     rest = desk.send(1, 2, 3)
     desk.door.set()
-    assert answer(rest[0]) is error
-    for call in rest[1:]:
-        assert isinstance(answer(call), StoreUnavailable)
-        assert "was interrupted" in answer(call).message
+    errors = [answer(call) for call in rest]
+    assert [(type(e), e.message, e.hint) for e in errors] == [(StoreUnavailable, "away", "Wait.")] * 3
+    assert len(set(map(id, errors))) == 3
     desk.until_empty()
-    assert desk.group.do(5, desk.one, desk.some) == 10
-
-
-def test_a_leader_alone_that_is_interrupted_hands_on(desk: Desk) -> None:
-    desk.trouble = {0: KeyboardInterrupt()}
-    first, rest = desk.busy(), desk.send(1, 2)
-    desk.door.set()
-    assert isinstance(answer(first[0]), KeyboardInterrupt)
-    assert [answer(call) for call in rest] == [2, 4]
 
 
 class Interrupt(BaseException):
     """As a signal's handler raises one."""
 
 
-def interrupt(thread_id: int) -> None:
-    """Raise in a thread, as soon as it comes back to Python."""
-    assert (
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(Interrupt))
-        == 1
-    )
+def test_nobody_waits_for_a_leader_that_was_interrupted(desk: Desk) -> None:
+    def some(_items: list[int]) -> list[int | Exception]:
+        raise Interrupt
+
+    desk.busy()
+    desk.some = some  # type: ignore[method-assign]
+    rest = desk.send(1, 2, 3)
+    desk.door.set()
+    assert isinstance(answer(rest[0]), Interrupt)
+    for call in rest[1:]:
+        assert isinstance(answer(call), StoreUnavailable)
+        assert "was interrupted" in answer(call).message
+    desk.until_empty()
+    assert desk.do(5) == 10
+
+
+def test_a_leader_alone_that_is_interrupted_hands_on(desk: Desk) -> None:
+    desk.trouble = {0: Interrupt()}
+    first, rest = desk.busy(), desk.send(1, 2)
+    desk.door.set()
+    assert isinstance(answer(first[0]), Interrupt)
+    assert [answer(call) for call in rest] == [2, 4]
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_one_that_waits_and_is_interrupted(desk: Desk, which: int) -> None:
-    """The first is to lead the others by the time that it hears of it; they are done all the same."""
+    """The first is to lead the others by the time that it hears of it: they are told, and do not wait."""
     desk.busy()
     calls = desk.send(1, 2, 3)
-    interrupt(desk.group._state.waiting[which].thread)
+    thread = ctypes.c_ulong(desk.line.waiting[which].thread)
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Interrupt)) == 1
     desk.door.set()
     for number, call in enumerate(calls):
         if number == which:
             assert isinstance(answer(call), Interrupt)
+        elif which == 0:
+            assert isinstance(answer(call), StoreUnavailable)
         else:
             assert answer(call) == 2 * (number + 1)
     desk.until_empty()
 
 
-def test_a_leader_that_was_interrupted_while_it_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it had to do is done when its thread comes again: no place to lead is lost."""
+class Tripwire:
+    """Raises in its thread at the n-th line of the module that it comes to.
 
-    def broken(_state: Any, _call: Any) -> None:
-        raise Interrupt
+    Not where Python lets no signal in: between a lock and its block, and at the first step of a `finally`.
+    """
 
+    LINES = Path(group_commit.__file__).read_text().splitlines()
+    SAFE = ("with self.lock:", "call.over = True")
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def __call__(self, frame: Any, event: str, _argument: Any) -> Any:
+        if frame.f_code.co_filename != group_commit.__file__:
+            return None
+        if event == "line" and self.LINES[frame.f_lineno - 1].strip() not in self.SAFE:
+            self.left -= 1
+            if self.left == 0:
+                raise Interrupt
+        return self
+
+
+def test_an_interrupt_at_any_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else waits for ever, and no place to lead is lost. The call is the first of a group of four."""
+    monkeypatch.setattr(group_commit, "PATIENCE", 0.01)
+    for line in range(1, 500):
+        desk = Desk()
+        wire = Tripwire(line)
+
+        def interrupted(desk: Desk = desk, wire: Tripwire = wire) -> Any:
+            sys.settrace(wire)
+            try:
+                return desk.do(1)
+            except Interrupt:
+                return None
+            finally:
+                sys.settrace(None)
+
+        first = desk.busy()
+        call = desk._pool.submit(interrupted)
+        time.sleep(0.002)
+        rest = [desk._pool.submit(desk.do, item) for item in (2, 3, 4)]
+        time.sleep(0.002)
+        desk.door.set()
+        for number, other in enumerate(rest):
+            error = other.exception(5)
+            assert isinstance(error, StoreUnavailable) or other.result(0) == 2 * (number + 2), line
+        assert [each.result(5) for each in first] == [0, -2], line
+        got = call.result(5)
+        assert [desk.do(item) for item in (7, 8)] == [14, 16], line
+        desk.until_empty()
+        desk._pool.shutdown()
+        if got == 2 and wire.left > 0:
+            break  # it came to its end without meeting the wire
+    assert 30 < line < 499
+
+
+def test_who_is_in_the_middle_of_it_and_comes_again(desk: Desk) -> None:
+    """As a log's handler may that sends its warnings by a job."""
     desk.door.set()
-    with monkeypatch.context() as patch:
-        patch.setattr(group_commit, "_leave", broken)
-        with pytest.raises(Interrupt):
-            desk.group.do(1, desk.one, desk.some)
-    assert len(desk.group._state.leading) == 1
-    assert desk.group.do(2, desk.one, desk.some) == 4
+    assert desk.group.do(KEY, 1, lambda item: desk.do(item) + 1, desk.some) == 3
     desk.until_empty()
 
 
@@ -180,15 +266,44 @@ def test_a_fork_starts_anew(desk: Desk) -> None:
         pid = os.fork()
         if pid == 0:
             desk.door.set()
-            os._exit(desk.group.do(21, desk.one, desk.some))
+            threading.Timer(5, os._exit, [1]).start()
+            os._exit(threaded(lambda: desk.do(21)))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
     desk.door.set()
     assert [answer(call) for call in calls] == [0, -2, 2]
 
 
+def threaded(call: Any) -> Any:
+    """Its result, from a thread that holds no lock."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result(5)
+
+
+def test_nothing_is_kept(desk: Desk) -> None:
+    """A process may have no garbage collection."""
+
+    class Item:
+        pass
+
+    def refuse(_item: Any) -> Any:
+        raise ValueError
+
+    gc.collect()
+    gc.disable()
+    try:
+        items = [Item() for _ in range(2)]
+        seen = [weakref.ref(item) for item in items]
+        assert desk.group.do(KEY, items[0], lambda _: 1, lambda _: [1]) == 1
+        with suppress(ValueError):
+            desk.group.do(KEY, items[1], refuse, lambda _: [1])
+        del items
+        assert [each() for each in seen] == [None, None]
+    finally:
+        gc.enable()
+
+
 def test_a_crowd(desk: Desk) -> None:
     """Every call gets its own answer, and is done once."""
-    desk.door.set()
     done: list[int] = []
     lock = threading.Lock()
 
@@ -198,11 +313,12 @@ def test_a_crowd(desk: Desk) -> None:
     def some(items: list[int]) -> list[int | Exception]:
         with lock:
             done.extend(items)
+        time.sleep(0.0002)
         return [item + 1 for item in items]
 
     def ask(start: int) -> bool:
         numbers = range(start, start + 500)
-        return [desk.group.do(number, one, some) for number in numbers] == [n + 1 for n in numbers]
+        return [desk.group.do(KEY, number, one, some) for number in numbers] == [n + 1 for n in numbers]
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(ask, range(0, 8000, 500)))

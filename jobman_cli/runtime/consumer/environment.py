@@ -42,7 +42,8 @@ class Alarm:
     def install(self) -> None:
         """Take over SIGALRM, which only the main thread can, and ``sys.unraisablehook``."""
         signal.signal(signal.SIGALRM, self._ring)
-        self._report, sys.unraisablehook = sys.unraisablehook, self._dropped
+        if sys.unraisablehook != self._dropped:
+            self._report, sys.unraisablehook = sys.unraisablehook, self._dropped
 
     def __call__(self, seconds: float) -> Alarm:
         """Set for the next ``with``."""

@@ -20,6 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+#: The execution option of connections that Jobman made itself.
+OWN = "jobman_own"
 #: The index of unique keys, as the databases name it when they refuse a row.
 UNIQUE_INDEX = "ux_jobmans_unique"
 

@@ -52,7 +52,7 @@ class MySQL(Dialect):
 
     def prepare(self, engine: Engine, lease: float) -> None:
         """MariaDB can end a transaction whose client is frozen; MySQL cannot."""
-        replace_ended(engine, lambda dbapi: dbapi._sock.fileno() if dbapi.open else -1)
+        replace_ended(engine, _waits)
 
         @event.listens_for(engine, "connect")
         def settle(dbapi: Any, _record: Any) -> None:
@@ -137,3 +137,8 @@ class MySQL(Dialect):
     def lock_schema(self, connection: Connection) -> None:
         """A named lock of the connection; DDL commits, so a transaction's lock would not last."""
         connection.execute(text("SELECT GET_LOCK('jobman_schema', 60)"))
+
+
+def _waits(dbapi: Any) -> int:
+    """PyMySQL's socket."""
+    return dbapi._sock.fileno() if dbapi.open else -1

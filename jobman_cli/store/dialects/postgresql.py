@@ -35,7 +35,7 @@ from sqlalchemy import Dialect as SQLDialect
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import DBAPIError
 
-from jobman_cli.store.dialects.base import Batch, Dialect, Kind
+from jobman_cli.store.dialects.base import OWN, Batch, Dialect, Kind
 from jobman_cli.store.dialects.pooled import replace_ended
 
 _TYPES = {
@@ -44,6 +44,7 @@ _TYPES = {
     Kind.TEXT: "text",
     Kind.TIME: "double precision",
 }
+_IDLE = 0  # libpq's PQTRANS_IDLE
 #: Ways to find rows that a worker's statements have no need of.
 _BY_INDEX = [
     f"set_config('enable_{way}', 'off', false)" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
@@ -79,7 +80,7 @@ class PostgreSQL(Dialect):
 
     def prepare(self, engine: Engine, lease: float) -> None:
         """An impatient process gives up on a lock: somebody may be frozen with it."""
-        replace_ended(engine, lambda dbapi: -1 if dbapi.closed else dbapi.fileno())
+        replace_ended(engine, _waits)
 
         @event.listens_for(engine, "connect")
         def settle(dbapi: Any, _record: Any) -> None:
@@ -156,13 +157,13 @@ class PostgreSQL(Dialect):
     def send(self, connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
         """By a cursor of the driver: SQLAlchemy takes as long over parameters and rows as a trip does.
 
-        Unless somebody listens to its statements, such as a tracer.
+        Not in an application's own session, nor where somebody follows the statements, such as a tracer.
         """
-        dialect = connection.dialect
-        if dialect.positional or dialect.is_async:  # an application's own session, with another driver
+        if not connection.get_execution_options().get(OWN):
             return super().send(connection, statement, values)
+        dialect = connection.dialect
         sql, defaults = _driver_text(statement, dialect)
-        if connection._has_events or connection.engine._has_events:
+        if _is_followed(connection):
             return connection.exec_driver_sql(sql, {**defaults, **values}).all()
         try:
             with closing(connection.connection.cursor()) as cursor:
@@ -170,6 +171,9 @@ class PostgreSQL(Dialect):
                 return cursor.fetchall()
         except dialect.loaded_dbapi.Error as error:
             raise _as_sqlalchemy_has_it(error, sql, connection) from error
+        except BaseException as error:  # a signal's: its answer may still come
+            connection.invalidate(error)
+            raise
 
     def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """``= ANY(array)``: one text, so that it is prepared once."""
@@ -210,6 +214,16 @@ class PostgreSQL(Dialect):
     def lock_schema(self, connection: Connection) -> None:
         """An advisory lock of the transaction; the number is 'jobman' in ASCII."""
         connection.execute(text("SELECT pg_advisory_xact_lock(116822186549614)"))
+
+
+def _waits(dbapi: Any) -> int:
+    """Its socket, if it is between two transactions, as a connection in a pool ought to be."""
+    return dbapi.fileno() if not dbapi.closed and dbapi.info.transaction_status == _IDLE else -1
+
+
+def _is_followed(connection: Connection) -> bool:
+    given: tuple[Any, ...] = (connection, connection.engine, connection.dialect)
+    return connection._echo or any(each._has_events for each in given)
 
 
 def _as_sqlalchemy_has_it(error: Any, sql: str, connection: Connection) -> BaseException:

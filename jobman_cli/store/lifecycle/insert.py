@@ -34,6 +34,8 @@ from jobman_cli.store.tables import JOBS, Job, as_utc, new_row
 
 #: What the database decides about a new row.
 _WRITTEN = (JOBS.c.id, JOBS.c.rank, JOBS.c.created_at, JOBS.c.queued_at, JOBS.c.available_at)
+#: A row of those.
+Written = Sequence[Any]
 _first = itemgetter(0)
 #: How often a key may be found taken, and its holder gone a moment later.
 KEY_TRIES = 8
@@ -89,19 +91,30 @@ def insert_jobs(
     return [InLine(job_id, queue, rank) for job_id, rank in rows]
 
 
-def insert_some(
-    connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str]
-) -> list[tuple[Job, InLine]]:
-    """As ``insert_jobs``, in one statement where INSERT gives back what it wrote.
+def insert_row(connection: Connection, dialect: Dialect, new: NewJob, attribs: str) -> Written:
+    """Write one row, in one statement where INSERT gives back what it wrote.
 
-    Returns:
-        The rows as they were written, and their places in the line, in the order of ``attribs``.
+    Args:
+        attribs: As for ``insert_jobs``.
     """
-    rows = _write(connection, dialect, new, attribs, _WRITTEN)
-    return [
-        (_job(new, text, row), InLine(row[0], new.queue, row[1]))
-        for text, row in zip(attribs, rows, strict=True)
-    ]
+    if not dialect.insert_returning:
+        return insert_rows(connection, dialect, new, [attribs])[0]
+    dialect.adopt(connection)
+    values = _shared(new) | {"new_attribs": attribs}
+    rows: Sequence[Written] = dialect.send(connection, _insert_one(dialect, new.delay is not None), values)
+    return rows[0]
+
+
+def insert_rows(
+    connection: Connection, dialect: Dialect, new: NewJob, attribs: Sequence[str]
+) -> Sequence[Written]:
+    """As ``insert_row``, for each of ``attribs``, in their order; still one statement."""
+    return _write(connection, dialect, new, attribs, _WRITTEN)
+
+
+def place_of(new: NewJob, row: Written) -> InLine:
+    """A new row's place in its line."""
+    return InLine(row[0], new.queue, row[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +177,12 @@ def insert_job(
         if (found := connection.execute(there).mappings().first()) is None:
             raise JobNotFound(f"job {placed.ids[0]} bore the key {key!r} and is deleted", hint="Try again.")
         return Job(**found), placed.written[0] if placed.written else None
-    if dialect.insert_returning:
-        dialect.adopt(connection)
-        values = _shared(new) | {"new_attribs": attribs}
-        (row,) = dialect.send(connection, _insert_one(dialect, new.delay is not None), values)
-    else:
-        row = _write(connection, dialect, new, [attribs], _WRITTEN)[0]
-    return _job(new, attribs, row), InLine(row[0], new.queue, row[1])
+    row = insert_row(connection, dialect, new, attribs)
+    return job_of(new, attribs, row), place_of(new, row)
 
 
-def _job(new: NewJob, attribs: str, row: Any) -> Job:
-    """The row as it was written; ``row`` has the columns of ``_WRITTEN``."""
+def job_of(new: NewJob, attribs: str, row: Written) -> Job:
+    """The row as it was written."""
     job_id, rank, created_at, queued_at, available_at = row
     return new_row(
         id=job_id,

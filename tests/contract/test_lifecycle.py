@@ -478,6 +478,7 @@ class TestTrade:
             alone = connection.execution_options(isolation_level="AUTOCOMMIT")
             alone.exec_driver_sql("VACUUM ANALYZE jobmans")  # the statistics say that it is empty
         worker, link = add_worker(store), LostLink(store)
+        store.close()  # the link's connection is a new one, with no other statements
 
         def work(ids: list[int]) -> None:
             for job_id in ids:

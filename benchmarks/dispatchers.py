@@ -15,10 +15,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+from benchmarks.costs import server_seconds
 from benchmarks.systems import PATIENCE, SYSTEMS, Ground, NotMeasured, Place, last_words
 
 #: Name → processes, threads in each.
@@ -34,18 +36,25 @@ ROUNDS = 3
 
 
 def dispatchers(ground: Ground, name: str, jobs: int) -> dict[str, Any]:
-    """What each crowd does a second, by the names of ``ACTS``: medians of ``ROUNDS`` rounds."""
-    rates: dict[str, dict[str, list[float]]] = {crowd: {what: [] for what in ACTS} for crowd in CROWDS}
+    """What each crowd does a second, by the names of ``ACTS``, and what processor time a dispatch takes.
+
+    Medians of ``ROUNDS`` rounds; microseconds.
+    """
+    found: dict[str, dict[str, list[float]]] = {crowd: defaultdict(list) for crowd in CROWDS}
     for _ in range(ROUNDS):
         for crowd, (processes, threads) in CROWDS.items():
             for what in ACTS:
                 with ground.place(SYSTEMS[name]) as place:
                     place.ask("reset")
-                    rates[crowd][what].append(_rate(place, what, processes, threads, jobs))
-    return {crowd: {what: median(each) for what, each in acts.items()} for crowd, acts in rates.items()}
+                    rate, costs = _rate(place, what, processes, threads, jobs)
+                found[crowd][what].append(rate)
+                for part, seconds in costs.items() if what in ("dispatch", "alone") else ():
+                    found[crowd][f"{what}: {part} µs"].append(seconds * 1e6)
+    return {crowd: {what: median(each) for what, each in acts.items()} for crowd, acts in found.items()}
 
 
-def _rate(place: Place, what: str, processes: int, threads: int, jobs: int) -> float:
+def _rate(place: Place, what: str, processes: int, threads: int, jobs: int) -> tuple[float, dict[str, float]]:
+    """How many a second, and seconds of processor for each: of those who do it, and of the servers."""
     command = [str(place.python), "-m", "benchmarks.dispatchers", what, str(threads), str(jobs // processes)]
     options: dict[str, Any] = {"env": place.environment, "cwd": place.directory, "text": True}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -53,10 +62,12 @@ def _rate(place: Place, what: str, processes: int, threads: int, jobs: int) -> f
     try:
         for each in crowd:
             each.stdout.readline()  # it is ready
+        before = {server.title: server_seconds(server) for server in place.servers}
         for each in crowd:
             each.stdin.write("go\n")
             each.stdin.flush()
         answers = [each.communicate(timeout=PATIENCE) for each in crowd]
+        after = {server.title: server_seconds(server) for server in place.servers}
     finally:
         for each in crowd:
             each.kill()
@@ -64,7 +75,10 @@ def _rate(place: Place, what: str, processes: int, threads: int, jobs: int) -> f
         raise NotMeasured(f"{what}: {last_words(answers[0][1])}")
     times = [json.loads(out) for out, _ in answers]
     done = sum(answer["done"] for answer in times)
-    return done / (max(t["ended"] for t in times) - min(t["began"] for t in times))
+    costs = {"own": sum(answer["processor"] for answer in times)}
+    costs |= {title: after[title] - before[title] for title in before}
+    rate = done / (max(t["ended"] for t in times) - min(t["began"] for t in times))
+    return rate, {part: seconds / done for part, seconds in costs.items()}
 
 
 def dispatch_one() -> Callable[[], object]:
@@ -72,6 +86,14 @@ def dispatch_one() -> Callable[[], object]:
 
     jobman().parts.registry.find("noop")
     return lambda: jobman().dispatch("noop", {"name": "x"})
+
+
+def dispatch_alone() -> Callable[[], object]:
+    """As ``dispatch_one``, but that no dispatch meets another."""
+    from jobman_cli.operations import group_commit
+
+    group_commit.LEADERS = sys.maxsize
+    return dispatch_one()
 
 
 def commit_row() -> Callable[[], object]:
@@ -102,7 +124,7 @@ def _bare(statement: str) -> Callable[[], object]:
 
 
 #: What one of the crowd does, over and over.
-ACTS = {"dispatch": dispatch_one, "row": commit_row, "commit": commit_least}
+ACTS = {"dispatch": dispatch_one, "alone": dispatch_alone, "row": commit_row, "commit": commit_least}
 
 
 def main(what: str, threads: int, n: int) -> None:
@@ -111,12 +133,13 @@ def main(what: str, threads: int, n: int) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     each = [threading.Thread(target=_repeat, args=(act, n // threads)) for _ in range(threads)]
-    began = time.time()
+    began, worked = time.time(), time.process_time()
     for thread in each:
         thread.start()
     for thread in each:
         thread.join()
-    print(json.dumps({"began": began, "ended": time.time(), "done": n // threads * threads}))
+    ended, worked = time.time(), time.process_time() - worked
+    print(json.dumps({"began": began, "ended": ended, "processor": worked, "done": n // threads * threads}))
 
 
 def _repeat(act: Callable[[], object], n: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from jobman_cli.cli import talk
 from jobman_cli.cli.session import jobman_of, verbosity
 from jobman_cli.errors import ConfigurationError, UsageError
+
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*")
 
 
 def dashboard(
@@ -60,4 +63,9 @@ def dashboard(
 def _prefix(given: str) -> str:
     if given and not given.startswith("/"):
         raise UsageError(f"--prefix: {given!r} does not begin with a slash", hint="Write it as /ops.")
-    return given.rstrip("/")
+    if not _PREFIX.fullmatch(path := given.removesuffix("/")):
+        raise UsageError(
+            f"--prefix: {given!r} is no path",
+            hint="Write it as /ops or /ops/jobs, of letters, digits and the characters _ . ~ -",
+        )
+    return path

@@ -106,9 +106,18 @@ def test_below_a_path_every_address_begins_with_it(start: Start) -> None:
     assert httpx2.get(f"{address}/api/openapi.json").json()["servers"] == [{"url": "/ops"}]
 
 
-def test_a_path_without_a_slash_is_refused(start: Start) -> None:
-    process = start("--prefix", "ops")
-    assert process.wait() == 2 and "--prefix: 'ops' does not begin with a slash" in process.stderr
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("ops", "'ops' does not begin with a slash"),
+        ("//evil.example", "'//evil.example' is no path"),
+        ("/ops//", "'/ops//' is no path"),
+        ("/a b", "'/a b' is no path"),
+    ],
+)
+def test_what_is_no_path_is_refused(start: Start, prefix: str, words: str) -> None:
+    process = start("--prefix", prefix)
+    assert process.wait() == 2 and f"--prefix: {words}" in process.stderr
 
 
 def test_read_only_takes_every_button_away(start: Start) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from jobman_cli.core.jobtype import JobType
 from jobman_cli.core.states import Status
 from jobman_cli.errors import JobmanError, QueueUnavailable, StoreUnavailable, UsageError
+from jobman_cli.operations.group_commit import PassOn, nobody
 from jobman_cli.operations.parts import Lines, Parts
 from jobman_cli.operations.request import DEFAULTS, Options, encode, key_of, new_job
 from jobman_cli.store.dialects import Dialect
@@ -122,12 +123,16 @@ def dispatch_once(
     return job, True
 
 
-def _write_one(parts: Parts, new: NewJob, text: str) -> tuple[Written, bool]:
+def _write_one(parts: Parts, new: NewJob, text: str, pass_on: PassOn = nobody) -> tuple[Written, bool]:
+    """``pass_on`` lets others be written, before a push that takes most of a second when Redis is away."""
     row = parts.database.run_alone(insert_row, new, text)
+    pass_on()
     return row, new.delay is None and not push(parts, [place_of(new, row)])
 
 
-def _write_some(parts: Parts, new: NewJob, texts: list[str]) -> list[tuple[Written, bool] | Exception]:
+def _write_some(
+    parts: Parts, new: NewJob, texts: list[str], pass_on: PassOn = nobody
+) -> list[tuple[Written, bool] | Exception]:
     """One INSERT and one push. Should the database refuse, it may be the fault of one of them."""
     try:
         rows = parts.database.run_alone(insert_rows, new, texts)
@@ -135,6 +140,7 @@ def _write_some(parts: Parts, new: NewJob, texts: list[str]) -> list[tuple[Writt
         rows = None
     if rows is None:
         return [_attempt(parts, new, text) for text in texts]
+    pass_on()
     pending = new.delay is None and not push(parts, [place_of(new, row) for row in rows])
     return [(row, pending) for row in rows]
 

@@ -2,7 +2,8 @@
 
 Databases do so with their logs: who writes takes along what others have waiting. A call that finds nobody at
 work is done at once, by itself; the more threads come, the larger the groups. It has no thread of its own, no
-timer, and nothing to set. Only calls with an equal key meet: those of another go their own way.
+timer, and nothing to set. Only calls with an equal key meet: those of another go their own way. Who leads may
+let the next begin before its own end; for the rest of what it does only its group waits.
 
 A signal may raise an exception in a call anywhere (Ctrl-C, a job's timeout). So nobody relies on being woken:
 who has waited for `PATIENCE` looks whether its leader is gone, or whether it ought to lead itself.
@@ -15,12 +16,14 @@ from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from jobman_cli.errors import StoreUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
+PassOn = Callable[[], None]
 
 #: Groups of a key under way at the same time: while one waits for the servers, the next is put together.
 LEADERS = 2
@@ -109,6 +112,13 @@ class _State:
             with suppress(RuntimeError):  # it knows already
                 first.turn.release()
 
+    def pass_on(self, key: Hashable, call: _Call) -> None:
+        """Let others lead, although this call is not over."""
+        with self.lock:
+            if (line := self.lines.get(key)) is not None:
+                line.leading = [each for each in line.leading if each is not call]
+        self.advance(key)
+
     def leads(self, key: Hashable, thread: int) -> bool:
         """Whether this thread is in the middle of a group."""
         line = self.lines.get(key)
@@ -124,14 +134,18 @@ class GroupCommit:
         self._state = _State()
 
     def do(
-        self, key: Hashable, item: T, one: Callable[[T], R], some: Callable[[list[T]], list[R | Exception]]
+        self,
+        key: Hashable,
+        item: T,
+        one: Callable[[T, PassOn], R],
+        some: Callable[[list[T], PassOn], list[R | Exception]],
     ) -> R:
-        """Do ``one(item)``, or have it done in a group.
+        """Do ``one(item, pass_on)``, or have it done in a group.
 
         Args:
             key: Of items that may be done together.
-            one: Does an item by itself.
-            some: Does several; gives for each, in their order, its answer or its exception.
+            one: Does an item by itself. It may call ``pass_on()`` when the next may begin.
+            some: Does several likewise; gives for each, in their order, its answer or its exception.
 
         Raises:
             StoreUnavailable: when whoever led the group was interrupted; it may have been done.
@@ -141,16 +155,16 @@ class GroupCommit:
             state = self._state = _State()
         call = _Call(item)
         if state.leads(key, call.thread):
-            return one(item)  # a signal's handler, or what logs a warning, has work of its own
+            return one(item, nobody)  # a signal's handler has work of its own
         try:
             state.advance(key, call)
             while not call.is_decided:
                 if not call.turn.acquire(timeout=PATIENCE):
                     state.advance(key)
             if len(call.group) == 1:
-                return one(item)
+                return one(item, partial(state.pass_on, key, call))
             if call.group:
-                _do(call.group, some)
+                _do(call.group, some, partial(state.pass_on, key, call))
         finally:
             call.over = True
             _leave(state, key, call)
@@ -164,9 +178,13 @@ class GroupCommit:
         return cast("R", call.answer)
 
 
-def _do(group: list[_Call], some: Callable[[list[Any]], list[Any]]) -> None:
+def nobody() -> None:
+    """Nobody is to begin: this call does not lead."""
+
+
+def _do(group: list[_Call], some: Callable[[list[Any], PassOn], list[Any]], pass_on: PassOn) -> None:
     try:
-        answers = some([call.item for call in group])
+        answers = some([call.item for call in group], pass_on)
     except Exception as error:
         for call in group[1:]:
             call.error = copy(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -129,6 +130,29 @@ def test_the_queue_away(rig: Rig, make_crowd: Any) -> None:
     assert [job.status for job in jobs] == [*["pending"] * 4, "scheduled"]
     assert [row_of(rig.store, job.id).status for job in jobs] == [*["pending"] * 4, "scheduled"]
     assert later.result().status == "scheduled"
+
+
+@ONE
+def test_a_frozen_queue_holds_nobody_up_for_longer_than_his_own_push(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for one push that is given up, not for those before it, too."""
+
+    def frozen(_rows: Any) -> None:
+        time.sleep(0.7)
+        raise QueueUnavailable("no answer")
+
+    monkeypatch.setattr(rig.engine, "push", frozen)
+    took: list[float] = []
+
+    def work(_: int) -> None:
+        began = time.monotonic()
+        rig.dispatch("noop")
+        took.append(time.monotonic() - began)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(work, range(12)))
+    assert len(took) == 12 and max(took) < 1.3
 
 
 @ONE

@@ -33,11 +33,11 @@ class Desk:
         self.trouble: dict[int, BaseException] = {}
         self._pool = ThreadPoolExecutor(100)
 
-    def one(self, item: int) -> int:
+    def one(self, item: int, _pass_on: Any) -> int:
         assert self.door.wait(10)
         return self._answer(item)
 
-    def some(self, items: list[int]) -> list[int | Exception]:
+    def some(self, items: list[int], _pass_on: Any) -> list[int | Exception]:
         self.groups.append(items)
         answers: list[int | Exception] = []
         for item in items:
@@ -136,7 +136,7 @@ def test_what_fails_for_all_is_told_to_each(desk: Desk) -> None:
     """By an error of his own: a traceback is no place for several threads."""
     trouble = StoreUnavailable("away", hint="Wait.")
 
-    def some(_items: list[int]) -> list[int | Exception]:
+    def some(_items: list[int], _pass_on: Any) -> list[int | Exception]:
         raise trouble
 
     desk.busy()
@@ -154,7 +154,7 @@ class Interrupt(BaseException):
 
 
 def test_nobody_waits_for_a_leader_that_was_interrupted(desk: Desk) -> None:
-    def some(_items: list[int]) -> list[int | Exception]:
+    def some(_items: list[int], _pass_on: Any) -> list[int | Exception]:
         raise Interrupt
 
     desk.busy()
@@ -252,10 +252,35 @@ def test_an_interrupt_at_any_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 30 < line < 499
 
 
+def test_the_next_need_not_wait_for_what_comes_after(desk: Desk) -> None:
+    """A push into a Redis that does not answer takes most of a second."""
+    written = threading.Event()
+
+    def slow(item: int, pass_on: Any) -> int:
+        assert written.wait(10)
+        pass_on()
+        assert desk.door.wait(10)
+        return item
+
+    def some(items: list[int], pass_on: Any) -> list[int | Exception]:
+        return [slow(item, pass_on) for item in items]
+
+    first = [desk._pool.submit(desk.group.do, KEY, n, slow, some) for n in range(LEADERS)]
+    wait_until(lambda: len(desk.line.leading) == LEADERS, 5, "the leaders")
+    rest = desk._pool.submit(desk.group.do, KEY, 7, lambda item, _: item, desk.some)
+    wait_until(lambda: len(desk.line.waiting) == 1, 5, "the call")
+    written.set()
+    assert rest.result(5) == 7
+    assert not any(call.done() for call in first)
+    desk.door.set()
+    assert [call.result(5) for call in first] == [*range(LEADERS)]
+    desk.until_empty()
+
+
 def test_who_is_in_the_middle_of_it_and_comes_again(desk: Desk) -> None:
     """As a log's handler may that sends its warnings by a job."""
     desk.door.set()
-    assert desk.group.do(KEY, 1, lambda item: desk.do(item) + 1, desk.some) == 3
+    assert desk.group.do(KEY, 1, lambda item, _: desk.do(item) + 1, desk.some) == 3
     desk.until_empty()
 
 
@@ -285,7 +310,7 @@ def test_nothing_is_kept(desk: Desk) -> None:
     class Item:
         pass
 
-    def refuse(_item: Any) -> Any:
+    def refuse(*_: Any) -> Any:
         raise ValueError
 
     gc.collect()
@@ -293,9 +318,9 @@ def test_nothing_is_kept(desk: Desk) -> None:
     try:
         items = [Item() for _ in range(2)]
         seen = [weakref.ref(item) for item in items]
-        assert desk.group.do(KEY, items[0], lambda _: 1, lambda _: [1]) == 1
+        assert desk.group.do(KEY, items[0], lambda *_: 1, lambda *_: [1]) == 1
         with suppress(ValueError):
-            desk.group.do(KEY, items[1], refuse, lambda _: [1])
+            desk.group.do(KEY, items[1], refuse, lambda *_: [1])
         del items
         assert [each() for each in seen] == [None, None]
     finally:
@@ -307,13 +332,15 @@ def test_a_crowd(desk: Desk) -> None:
     done: list[int] = []
     lock = threading.Lock()
 
-    def one(item: int) -> int:
-        return some([item])[0]  # type: ignore[return-value]
+    def one(item: int, pass_on: Any) -> int:
+        return some([item], pass_on)[0]  # type: ignore[return-value]
 
-    def some(items: list[int]) -> list[int | Exception]:
+    def some(items: list[int], pass_on: Any) -> list[int | Exception]:
         with lock:
             done.extend(items)
         time.sleep(0.0002)
+        pass_on()
+        time.sleep(0.0001)
         return [item + 1 for item in items]
 
     def ask(start: int) -> bool:

@@ -92,7 +92,7 @@ def dispatch_alone() -> Callable[[], object]:
     """As ``dispatch_one``, but that no dispatch meets another."""
     from jobman_cli.operations import group_commit
 
-    group_commit.LEADERS = sys.maxsize
+    group_commit.FEW = sys.maxsize
     return dispatch_one()
 
 

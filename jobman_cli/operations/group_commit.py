@@ -25,8 +25,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 PassOn = Callable[[], None]
 
-#: Groups of a key under way at the same time: while one waits for the servers, the next is put together.
-LEADERS = 2
+#: As many calls of a key are each done alone; more wait until one group is done, and are the next.
+FEW = 2
 #: Calls in one group.
 MOST = 32
 #: Seconds after which who waits looks around.
@@ -77,9 +77,10 @@ class _Line:
     def lead(self) -> _Call | None:
         """Have the first that waits lead, with others that wait, if there is a place; the lock is held."""
         self.leading = [call for call in self.leading if not call.over]
-        if len(self.leading) >= LEADERS:
-            return None
         waiting = [call for call in self.waiting if not call.over]
+        busy = sum(len(call.group) for call in self.leading)
+        if busy and busy + len(waiting) > FEW:
+            return None
         group, self.waiting = waiting[:MOST], waiting[MOST:]
         if not group:
             return None

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError
 from jobman_cli.errors import QueueUnavailable, StoreUnavailable
 from jobman_cli.operations import dispatch as module
 from jobman_cli.operations.dispatch import GROUP_SIZE, dispatch
-from jobman_cli.operations.group_commit import LEADERS
+from jobman_cli.operations.group_commit import FEW
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.request import Options, new_job
 from jobman_cli.store.tables import Job
@@ -49,7 +49,7 @@ class Crowd:
         """Have dispatches of this kind under way, so that others have to wait."""
         kind = new_job(self.parts.registry.find(name), options)
         lines = self.parts.group._state.lines
-        for number in range(0 if kind in self._led else LEADERS):
+        for number in range(0 if kind in self._led else FEW):
             self.ahead.append(self._pool.submit(dispatch, self.parts, name, attribs, options))
             wait_until(lambda n=number: kind in lines and len(lines[kind].leading) == n + 1, 5, "it to begin")
         self._led.add(kind)
@@ -98,8 +98,8 @@ def test_each_gets_its_own_row(rig: Rig, make_crowd: Any) -> None:
         given = {name: getattr(job, name) for name in Job.model_fields}
         assert given == {name: getattr(row, name) for name in Job.model_fields}
     if rig.engine.name == "redis":
-        assert rig.engine.size("other") == 3 + LEADERS
-        assert rig.engine.size("default") == len(asked) - 4 + 2 * LEADERS
+        assert rig.engine.size("other") == 3 + FEW
+        assert rig.engine.size("default") == len(asked) - 4 + 2 * FEW
 
 
 def test_they_share_a_commit_and_a_push(rig: Rig, make_crowd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +111,8 @@ def test_they_share_a_commit_and_a_push(rig: Rig, make_crowd: Any, monkeypatch: 
         for number in range(10):
             crowd.dispatch("hello", {"name": str(number)})
         assert len(crowd.go()) == 10
-    assert sorted(pushes) == [*[1] * LEADERS, 10]
-    assert commits == [] or len(commits) == LEADERS + 1  # none where a statement commits by itself
+    assert sorted(pushes) == [*[1] * FEW, 10]
+    assert commits == [] or len(commits) == FEW + 1  # none where a statement commits by itself
 
 
 def test_the_queue_away(rig: Rig, make_crowd: Any) -> None:
@@ -169,7 +169,7 @@ def test_the_database_away(rig: Rig, make_crowd: Any, monkeypatch: pytest.Monkey
     errors = [call.exception() for call in calls]
     assert [(type(e), e.message, e.hint) for e in errors] == [(StoreUnavailable, "away", "Wait.")] * 3
     assert len(set(map(id, errors))) == 3
-    assert count_jobs(rig.store) == LEADERS
+    assert count_jobs(rig.store) == FEW
 
 
 @ONE

@@ -19,7 +19,7 @@ from processes import wait_until
 
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.operations import group_commit
-from jobman_cli.operations.group_commit import LEADERS, MOST, GroupCommit
+from jobman_cli.operations.group_commit import FEW, MOST, GroupCommit
 
 KEY = "key"
 
@@ -62,7 +62,7 @@ class Desk:
     def busy(self) -> list[Future[int]]:
         """Let all who may lead be at work."""
         calls: list[Future[int]] = []
-        for number in range(LEADERS):
+        for number in range(FEW):
             calls += [self._pool.submit(self.do, -number)]
             wait_until(lambda n=number: len(self.line.leading) == n + 1, 5, "a leader")
         return calls
@@ -265,15 +265,15 @@ def test_the_next_need_not_wait_for_what_comes_after(desk: Desk) -> None:
     def some(items: list[int], pass_on: Any) -> list[int | Exception]:
         return [slow(item, pass_on) for item in items]
 
-    first = [desk._pool.submit(desk.group.do, KEY, n, slow, some) for n in range(LEADERS)]
-    wait_until(lambda: len(desk.line.leading) == LEADERS, 5, "the leaders")
+    first = [desk._pool.submit(desk.group.do, KEY, n, slow, some) for n in range(FEW)]
+    wait_until(lambda: len(desk.line.leading) == FEW, 5, "the leaders")
     rest = desk._pool.submit(desk.group.do, KEY, 7, lambda item, _: item, desk.some)
     wait_until(lambda: len(desk.line.waiting) == 1, 5, "the call")
     written.set()
     assert rest.result(5) == 7
     assert not any(call.done() for call in first)
     desk.door.set()
-    assert [call.result(5) for call in first] == [*range(LEADERS)]
+    assert [call.result(5) for call in first] == [*range(FEW)]
     desk.until_empty()
 
 

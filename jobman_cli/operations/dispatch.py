@@ -44,7 +44,10 @@ logger = logging.getLogger("jobman.dispatch")
 BATCH = 1000
 #: Characters of attribs in a dispatch that may be written together with others: there may be 32 of them, and
 #: some servers take no more than a megabyte in a statement.
-GROUP_SIZE = 2**13
+GROUP_SIZE = 2**12
+_TROUBLES = ("%d job(s) stay pending until the queue is back: %s", "could not mark %d job(s) pending: %s")
+#: A row as it was written, and what came in the way of its push.
+_Made = tuple[Written, list[JobmanError]]
 #: Characters of attribs after which an INSERT takes no more rows: MariaDB accepts 16 MiB in one statement,
 #: and a character may take four bytes, or be quoted twice.
 BATCH_SIZE = 2**21
@@ -116,40 +119,51 @@ def dispatch_once(
             job.status = Status.PENDING.value
         return job, place is not None
     one, some = partial(_write_one, parts, new), partial(_write_some, parts, new)
-    row, pending = one(text) if len(text) > GROUP_SIZE else parts.group.do(new, text, one, some)
+    row, troubles = one(text) if len(text) > GROUP_SIZE else parts.group.do(new, text, one, some)
     job = job_of(new, text, row)
-    if pending:
+    if troubles:
+        _tell(troubles, 1)
         job.status = Status.PENDING.value
     return job, True
 
 
-def _write_one(parts: Parts, new: NewJob, text: str, pass_on: PassOn = nobody) -> tuple[Written, bool]:
+def _write_one(parts: Parts, new: NewJob, text: str, pass_on: PassOn = nobody) -> _Made:
     """``pass_on`` lets others be written, before a push that takes most of a second when Redis is away."""
     row = parts.database.run_alone(insert_row, new, text)
     pass_on()
-    return row, new.delay is None and not push(parts, [place_of(new, row)])
+    return row, _push(parts, [place_of(new, row)]) if new.delay is None else []
 
 
 def _write_some(
     parts: Parts, new: NewJob, texts: list[str], pass_on: PassOn = nobody
-) -> list[tuple[Written, bool] | Exception]:
-    """One INSERT and one push. Should the database refuse, it may be the fault of one of them."""
+) -> list[_Made | Exception]:
+    """One INSERT and one push. Should the database refuse, it may be the fault of one of them.
+
+    Nobody may log here: a logging handler that dispatches would wait for us, and we for its lock.
+    """
+    rows: Sequence[Written | Exception]
     try:
         rows = parts.database.run_alone(insert_rows, new, texts)
     except Refused:
-        rows = None
-    if rows is None:
-        return [_attempt(parts, new, text) for text in texts]
+        rows = []
+    except JobmanError as error:
+        return [type(error)(error.message, hint=error.hint) for _ in texts]
+    rows = rows or [_attempt(parts, new, text) for text in texts]
     pass_on()
-    pending = new.delay is None and not push(parts, [place_of(new, row) for row in rows])
-    return [(row, pending) for row in rows]
+    places = [place_of(new, row) for row in rows if not isinstance(row, Exception)]
+    troubles = _push(parts, places) if places and new.delay is None else []
+    return [row if isinstance(row, Exception) else (row, troubles) for row in rows]
 
 
-def _attempt(parts: Parts, new: NewJob, text: str) -> tuple[Written, bool] | Exception:
+def _attempt(parts: Parts, new: NewJob, text: str) -> Written | Exception:
+    """A row alone; or its caller's error, without the frames in which the others' texts are."""
     try:
-        return _write_one(parts, new, text)
-    except Exception as error:  # its caller's, who shall not see the others' data in the traceback
-        return error.with_traceback(None)
+        return parts.database.run_alone(insert_row, new, text)
+    except (JobmanError, Refused) as error:
+        each: BaseException | None = error
+        while each is not None:
+            each.__traceback__, each = None, each.__cause__ or each.__context__
+        return error
 
 
 def dispatch_many(
@@ -226,18 +240,29 @@ def push(parts: Parts | Lines, rows: Sequence[InLine]) -> bool:
     Returns:
         True when they were pushed.
     """
+    troubles = _push(parts, rows)
+    _tell(troubles, len(rows))
+    return not troubles
+
+
+def _push(parts: Parts | Lines, rows: Sequence[InLine]) -> list[JobmanError]:
+    """What came in the way: of the push, then of the mark."""
     try:
         parts.engine.push(rows)
     except QueueUnavailable as error:
-        logger.warning("%d job(s) stay pending until the queue is back: %s", len(rows), error)
+        troubles: list[JobmanError] = [error]
     else:
-        return True
-    ids = [row.id for row in rows]
+        return []
     try:
-        parts.database.run(mark_pending, ids)
+        parts.database.run(mark_pending, [row.id for row in rows])
     except StoreUnavailable as error:  # they stay queued, and reconcile finds them
-        logger.warning("could not mark %d job(s) pending: %s", len(ids), error)
-    return False
+        troubles.append(error)
+    return troubles
+
+
+def _tell(troubles: Sequence[JobmanError], number: int) -> None:
+    for what, error in zip(_TROUBLES, troubles, strict=False):
+        logger.warning(what, number, error)
 
 
 def _encode_batch(

@@ -1,21 +1,22 @@
 """Group commit: calls of threads that come at the same time are done together, by one of them.
 
-Databases do so with their logs: who writes takes along what others have waiting. A call that finds nobody at
-work is done at once, by itself; the more threads come, the larger the groups. It has no thread of its own, no
-timer, and nothing to set. Only calls with an equal key meet: those of another go their own way. Who leads may
-let the next begin before its own end; for the rest of what it does only its group waits.
+Databases do so with their logs: who writes takes along what others have waiting. A call that finds at most
+one other under way is done at once, by itself; the more threads come, the larger the groups. It has no thread
+of its own, no timer, and nothing to set. Only calls with an equal key meet; others go their own way. Who
+leads may let the next begin before its own end; for the rest of what it does only its group waits.
 
-A signal may raise an exception in a call anywhere (Ctrl-C, a job's timeout). So nobody relies on being woken:
-who has waited for `PATIENCE` looks whether its leader is gone, or whether it ought to lead itself.
+A signal may raise an exception in a call anywhere (Ctrl-C, a job's timeout). So nobody relies on what another
+was about to do. A call that waits is its own: it looks from time to time whether it may lead. One that is in
+a group ends with its leader, whose first step towards its end is to say so. To be woken is but a hint.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from copy import copy
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -25,11 +26,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 PassOn = Callable[[], None]
 
-#: As many calls of a key are each done alone; more wait until one group is done, and are the next.
+#: While no more calls of a key than this are there, each is done alone; more wait for those under way.
 FEW = 2
 #: Calls in one group.
 MOST = 32
-#: Seconds after which who waits looks around.
+#: Seconds after which who waits looks around, and who does not end no longer holds others up.
 PATIENCE = 1.0
 
 _NOTHING = object()
@@ -39,91 +40,97 @@ class _Call:
     """One call: what to do, and what came of it.
 
     Attributes:
-        group: The calls that it does, itself the first; empty while it waits, and when another does it.
-        leader: The call that does it.
+        leader: The call that does it, perhaps itself; None while it waits.
+        group: The calls that it does, itself the first.
+        passed: It no longer holds others up.
         over: It has ended, or is about to.
-        turn: Held until it is done, or is to lead.
+        turn: Let go of as a hint to look.
     """
 
-    __slots__ = ("answer", "error", "group", "item", "leader", "over", "thread", "turn")
+    __slots__ = ("answer", "began", "error", "group", "item", "leader", "over", "passed", "turn")
 
     def __init__(self, item: Any) -> None:
-        self.item, self.thread = item, get_ident()
+        self.item = item
         self.answer: Any = _NOTHING
         self.error: Exception | None = None
-        self.group: list[_Call] = []
         self.leader: _Call | None = None
-        self.over = False
+        self.group: list[_Call] = []
+        self.began = 0.0
+        self.passed = self.over = False
         self.turn = allocate_lock()
         self.turn.acquire()
 
-    @property
-    def is_decided(self) -> bool:
-        """It need not wait any longer: it is done, is to lead, or its leader is gone."""
-        if self.group or self.answer is not _NOTHING or self.error is not None:
-            return True
-        return self.leader is not None and self.leader.over
+    def wake(self) -> None:
+        """Give the hint."""
+        with suppress(RuntimeError):  # it has been given
+            self.turn.release()
 
 
 class _Line:
-    """The calls of one key."""
+    """The calls of one key. All is done under the state's lock; whatever is interrupted, the next mends."""
 
-    __slots__ = ("leading", "waiting")
+    __slots__ = ("under_way", "waiting")
 
     def __init__(self) -> None:
-        self.leading: list[_Call] = []
+        self.under_way: list[_Call] = []
         self.waiting: list[_Call] = []
 
-    def lead(self) -> _Call | None:
-        """Have the first that waits lead, with others that wait, if there is a place; the lock is held."""
-        self.leading = [call for call in self.leading if not call.over]
-        waiting = [call for call in self.waiting if not call.over]
-        busy = sum(len(call.group) for call in self.leading)
-        if busy and busy + len(waiting) > FEW:
-            return None
-        group, self.waiting = waiting[:MOST], waiting[MOST:]
-        if not group:
-            return None
-        self.leading.append(group[0])
-        for call in group[1:]:
-            call.leader = group[0]
-        group[0].group = group
-        return group[0]
+    def tidy(self) -> None:
+        late = time.monotonic() - PATIENCE
+        self.under_way = [c for c in self.under_way if not (c.over or c.passed or c.began < late)]
+        self.waiting = [c for c in self.waiting if not (c.over or c.leader)]
+
+    @property
+    def has_room(self) -> bool:
+        busy = sum(len(each.group) for each in self.under_way)
+        return not busy or busy + len(self.waiting) <= FEW
+
+    def lead(self, call: _Call) -> None:
+        """Let a call that waits lead, with others that wait, if it may."""
+        self.tidy()
+        if call.leader is not None or not self.has_room:
+            return
+        others = [each for each in self.waiting if each is not call]
+        call.began, call.group = time.monotonic(), [call, *others[: MOST - 1]]
+        for each in call.group:
+            each.leader = call  # from here on it is this call's, and ends with it
+        self.under_way = [*self.under_way, call]
+        self.tidy()
 
 
 class _State:
-    """One process's: what a fork inherits of it belongs to threads that it has not got."""
+    """One process's: what a fork inherits of it belongs to threads that it has not got.
 
-    __slots__ = ("lines", "lock", "pid")
+    Attributes:
+        inside: The threads that are in the middle of a call.
+    """
+
+    __slots__ = ("inside", "lines", "lock", "pid")
 
     def __init__(self) -> None:
         self.pid, self.lock = os.getpid(), RLock()
         self.lines: dict[Hashable, _Line] = {}
+        self.inside: set[int] = set()
 
-    def advance(self, key: Hashable, call: _Call | None = None) -> None:
-        """Let ``call`` wait; and let whoever may lead now begin."""
+    def look(self, key: Hashable, call: _Call) -> None:
+        """Let a call wait, unless it may lead."""
         with self.lock:
             line = self.lines.get(key) or self.lines.setdefault(key, _Line())
-            if call is not None:
-                line.waiting.append(call)
-            first = line.lead()
-            if not (line.leading or line.waiting):
-                self.lines.pop(key, None)
-        if first is not None and first is not call:
-            with suppress(RuntimeError):  # it knows already
-                first.turn.release()
+            if call not in line.waiting:
+                line.waiting = [*line.waiting, call]
+            line.lead(call)
 
     def pass_on(self, key: Hashable, call: _Call) -> None:
-        """Let others lead, although this call is not over."""
+        """This call no longer holds others up: wake the first that waits."""
+        call.passed = True
         with self.lock:
-            if (line := self.lines.get(key)) is not None:
-                line.leading = [each for each in line.leading if each is not call]
-        self.advance(key)
-
-    def leads(self, key: Hashable, thread: int) -> bool:
-        """Whether this thread is in the middle of a group."""
-        line = self.lines.get(key)
-        return line is not None and any(c.thread == thread and not c.over for c in line.leading)
+            if (line := self.lines.get(key)) is None:
+                return
+            line.tidy()
+            if line.waiting and line.has_room:
+                line.waiting[0].wake()
+            if not (line.waiting or line.under_way):
+                self.lines.pop(key, None)
 
 
 class GroupCommit:
@@ -146,7 +153,8 @@ class GroupCommit:
         Args:
             key: Of items that may be done together.
             one: Does an item by itself. It may call ``pass_on()`` when the next may begin.
-            some: Does several likewise; gives for each, in their order, its answer or its exception.
+            some: Does several likewise; gives for each, in their order, its answer or its exception. What it
+                raises itself is its leader's alone.
 
         Raises:
             StoreUnavailable: when whoever led the group was interrupted; it may have been done.
@@ -154,21 +162,25 @@ class GroupCommit:
         """
         if (state := self._state).pid != os.getpid():
             state = self._state = _State()
+        thread = get_ident()
+        if thread in state.inside:  # a signal's handler, or a destructor: what it interrupted cannot go on
+            return one(item, nobody)
         call = _Call(item)
-        if state.leads(key, call.thread):
-            return one(item, nobody)  # a signal's handler has work of its own
         try:
-            state.advance(key, call)
-            while not call.is_decided:
-                if not call.turn.acquire(timeout=PATIENCE):
-                    state.advance(key)
-            if len(call.group) == 1:
+            state.inside.add(thread)
+            state.look(key, call)
+            while call.leader is None:
+                call.turn.acquire(timeout=PATIENCE)
+                state.look(key, call)
+            if call.leader is not call:
+                _await(call, call.leader)
+            elif len(call.group) == 1:
                 return one(item, partial(state.pass_on, key, call))
-            if call.group:
+            else:
                 _do(call.group, some, partial(state.pass_on, key, call))
         finally:
             call.over = True
-            _leave(state, key, call)
+            _leave(state, key, call, thread)
         if (error := call.error) is not None:
             try:
                 raise error
@@ -183,24 +195,25 @@ def nobody() -> None:
     """Nobody is to begin: this call does not lead."""
 
 
+def _await(call: _Call, leader: _Call) -> None:
+    while call.answer is _NOTHING and call.error is None and not leader.over:
+        call.turn.acquire(timeout=PATIENCE)
+
+
 def _do(group: list[_Call], some: Callable[[list[Any], PassOn], list[Any]], pass_on: PassOn) -> None:
-    try:
-        answers = some([call.item for call in group], pass_on)
-    except Exception as error:
-        for call in group[1:]:
-            call.error = copy(error)
-        raise
+    answers = some([call.item for call in group], pass_on)
     for call, answer in zip(group, answers, strict=True):
         if isinstance(answer, Exception):
             call.error = answer
         else:
             call.answer = answer
+    del call, answer, answers  # an error's frames shall not hold them
 
 
-def _leave(state: _State, key: Hashable, call: _Call) -> None:
-    """Wake those whom it has done, and whoever is to lead next."""
-    for other in call.group[1:]:
-        with suppress(RuntimeError):  # it knows already
-            other.turn.release()
-    state.advance(key)
-    call.group = []
+def _leave(state: _State, key: Hashable, call: _Call, thread: int) -> None:
+    """Wake those whom it has done, and who waits for it."""
+    group, call.group, call.leader = call.group, [], None
+    for other in group[1:]:
+        other.wake()
+    state.pass_on(key, call)
+    state.inside.discard(thread)

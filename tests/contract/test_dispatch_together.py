@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +18,7 @@ from sqlalchemy.exc import DataError
 
 from jobman_cli.errors import QueueUnavailable, StoreUnavailable
 from jobman_cli.operations import dispatch as module
+from jobman_cli.operations import group_commit
 from jobman_cli.operations.dispatch import GROUP_SIZE, dispatch
 from jobman_cli.operations.group_commit import FEW
 from jobman_cli.operations.parts import Parts
@@ -51,7 +54,9 @@ class Crowd:
         lines = self.parts.group._state.lines
         for number in range(0 if kind in self._led else FEW):
             self.ahead.append(self._pool.submit(dispatch, self.parts, name, attribs, options))
-            wait_until(lambda n=number: kind in lines and len(lines[kind].leading) == n + 1, 5, "it to begin")
+            wait_until(
+                lambda n=number: kind in lines and len(lines[kind].under_way) == n + 1, 5, "it to begin"
+            )
         self._led.add(kind)
 
     def dispatch(self, name: str, attribs: Any = None, **options: Any) -> Future[Job]:
@@ -72,6 +77,7 @@ class Crowd:
 
 @pytest.fixture
 def make_crowd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Parts], Crowd]]:
+    monkeypatch.setattr(group_commit, "PATIENCE", 60.0)
     yield lambda parts: Crowd(parts, monkeypatch)
 
 
@@ -156,6 +162,49 @@ def test_a_frozen_queue_holds_nobody_up_for_longer_than_his_own_push(
 
 
 @ONE
+def test_a_log_that_dispatches(rig: Rig) -> None:
+    """A handler holds its lock while it does; those whom it waits for must not want it."""
+
+    class Away:
+        name = "redis"
+
+        def push(self, rows: Any) -> None:
+            raise QueueUnavailable("away")
+
+    parts = replace(rig.parts, engine=Away())
+    own = threading.local()
+
+    class Mail(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if not getattr(own, "busy", False):
+                own.busy = True
+                dispatch(parts, "noop")
+                own.busy = False
+
+    handler, logger = Mail(), logging.getLogger("jobman.dispatch")
+    application = logging.getLogger("application")
+
+    def work(_: int) -> None:
+        for _ in range(5):
+            dispatch(parts, "noop")
+            application.warning("something else")
+
+    for each in (logger, application):
+        each.addHandler(handler)
+    try:
+        threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+    finally:
+        for each in (logger, application):
+            each.removeHandler(handler)
+    assert count_jobs(rig.store) == 8 * 5 * 3
+
+
+@ONE
 def test_the_database_away(rig: Rig, make_crowd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody hears of it, by an error of his own."""
     crowd = make_crowd(rig.parts)
@@ -176,21 +225,29 @@ def test_the_database_away(rig: Rig, make_crowd: Any, monkeypatch: pytest.Monkey
 def test_what_the_database_refuses_harms_nobody_else(
     rig: Rig, make_crowd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor does its caller see their attribs in his traceback."""
     crowd = make_crowd(rig.parts)
+    pushes: list[int] = []
+    push = rig.engine.push
+    monkeypatch.setattr(rig.engine, "push", lambda rows: (pushes.append(len(rows)), push(rows))[1])
     held_up, some = module.insert_row, module.insert_rows
 
     def refuse(connection: Any, dialect: Any, new: Any, texts: Any, *more: Any) -> Any:
         if any("bad" in text for text in ([texts] if isinstance(texts, str) else texts)):
-            raise DataError("INSERT", {}, Exception("too long"))
+            raise DataError("INSERT", {}, Exception("too long")) from ValueError(str(texts))
         return (held_up if isinstance(texts, str) else some)(connection, dialect, new, texts, *more)
 
     monkeypatch.setattr(module, "insert_rows", refuse)
     monkeypatch.setattr(module, "insert_row", refuse)
     good, bad = crowd.dispatch("hello", {"name": "good"}), crowd.dispatch("hello", {"name": "bad"})
-    other = crowd.dispatch("noop")
-    assert [job.id for job in crowd.go()] == [good.result().id, other.result().id]
-    assert isinstance(bad.exception(), DataError)
-    assert count_jobs(rig.store) == len(crowd.ahead) + 2
+    better, other = crowd.dispatch("hello", {"name": "good, too"}), crowd.dispatch("noop")
+    assert [job.id for job in crowd.go()] == [each.result().id for each in (good, better, other)]
+    error = bad.exception()
+    assert isinstance(error, DataError)
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    assert "bad" in (text := "".join(shown)) and "good" not in text
+    assert sorted(pushes) == [*[1] * len(crowd.ahead), 1, 2]  # what was written goes in one push
+    assert count_jobs(rig.store) == len(crowd.ahead) + 3
 
 
 @ONE

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 
 
 def replace_ended(engine: Engine, socket_of: Callable[[Any], int]) -> None:
@@ -27,7 +27,9 @@ def replace_ended(engine: Engine, socket_of: Callable[[Any], int]) -> None:
             record.info["waited"] = True
             return
         descriptor = socket_of(connection)
-        if descriptor < 0 or _can_be_read(descriptor):
+        if descriptor < 0:
+            raise DisconnectionError
+        if _can_be_read(descriptor):
             raise InvalidatePoolError
 
 

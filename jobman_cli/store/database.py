@@ -25,7 +25,7 @@ from jobman_cli.store.dialects import dialect_for
 from jobman_cli.store.dialects.base import OWN
 from jobman_cli.store.dialects.sqlite import READ_ONLY
 from jobman_cli.store.failures import explain, is_standby
-from jobman_cli.store.link import Link
+from jobman_cli.store.link import Link, sound
 
 T = TypeVar("T")
 
@@ -133,6 +133,7 @@ class Database:
             self.engine.connect() as connection,
             self.short(connection),
             connection.begin(),
+            sound(connection),
         ):
             yield connection
 
@@ -145,7 +146,7 @@ class Database:
         """
         with self.translated(), self.engine.connect() as connection:
             reader = connection.execution_options(**{READ_ONLY: True})
-            with self.short(reader), reader.begin():
+            with self.short(reader), reader.begin(), sound(reader):
                 yield reader
 
     @contextmanager
@@ -217,7 +218,12 @@ class Database:
             with self.transaction() as connection:
                 yield connection
             return
-        with self.translated(), self._alone.connect() as connection, self.short(connection):
+        with (
+            self.translated(),
+            self._alone.connect() as connection,
+            self.short(connection),
+            sound(connection),
+        ):
             yield connection  # without begin(): it would end in a COMMIT of nothing
 
     def _resend(self, begin: Callable[[], Any], work: Work[T], arguments: tuple[Any, ...]) -> T:

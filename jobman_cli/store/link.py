@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from jobman_cli.errors import JobmanError
+
 if TYPE_CHECKING:
     from jobman_cli.store.database import Database
 
@@ -18,6 +20,22 @@ T = TypeVar("T")
 
 #: For how many calls the server may keep a connection's plans: at first, at the most.
 FIRST_PLANS, LAST_PLANS = 8, 128
+
+
+@contextmanager
+def sound(connection: Connection) -> Iterator[None]:
+    """Inside a transaction: let go of a connection on which somebody else's exception was raised.
+
+    It may be a signal's, such as a job's timeout, and an answer still on its way, which nobody else shall
+    take for his own; not even a ROLLBACK.
+    """
+    try:
+        yield
+    except (DBAPIError, JobmanError):
+        raise
+    except BaseException as error:
+        connection.invalidate(error)
+        raise
 
 
 class Link:
@@ -47,16 +65,17 @@ class Link:
                     self._switch(connection)
                 if self._commits_alone:
                     self._keep_plans_fresh(connection)
-                    yield connection
+                    with sound(connection):
+                        yield connection
                     connection.rollback()  # it has committed; SQLAlchemy alone thinks of a transaction
                 else:
-                    with connection.begin():
+                    with connection.begin(), sound(connection):
                         self._keep_plans_fresh(connection)
                         yield connection
             except BaseException as error:
                 # A connection on which anything but our own errors happened is not trusted again, and one
                 # that was not brought to its end is not worth asking.
-                if self._commits_alone or isinstance(error, DBAPIError) or not isinstance(error, Exception):
+                if self._commits_alone or not isinstance(error, JobmanError):
                     self.drop()
                 raise
             finally:

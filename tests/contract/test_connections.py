@@ -1,0 +1,61 @@
+"""A signal may raise while a database works: what its connection was about to say is nobody else's answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from jobman_cli.store.database import Database
+
+SERVERS = pytest.mark.parametrize("store", ["postgresql", "mariadb"], indirect=True)
+
+
+class Timeout(Exception):
+    """As a job's timeout raises one."""
+
+
+@pytest.fixture(autouse=True)
+def strike() -> Iterator[None]:
+    def handler(*_: Any) -> None:
+        raise Timeout
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+def sleep(connection: Any, dialect: Any) -> None:
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    connection.execute(text("SELECT pg_sleep(0.6)" if dialect.name == "postgresql" else "SELECT SLEEP(0.6)"))
+
+
+def count(connection: Any, _dialect: Any, to: int) -> int:
+    return int(connection.execute(text(f"SELECT {to}")).scalar_one())
+
+
+@SERVERS
+@pytest.mark.parametrize("way", ["run", "run_alone", "read"])
+def test_a_pool_gets_no_connection_back_in_the_middle_of_an_answer(store: Database, way: str) -> None:
+    call: Any = getattr(store, way)
+    for _ in range(2):
+        with pytest.raises(Timeout):
+            call(sleep)
+        assert [call(count, number) for number in range(20)] == list(range(20))
+
+
+@SERVERS
+@pytest.mark.parametrize("way", ["run", "run_alone"])
+def test_a_link_connects_anew(store: Database, way: str) -> None:
+    link = store.link()
+    call: Any = getattr(link, way)
+    for _ in range(2):
+        with pytest.raises(Timeout):
+            call(sleep)
+        assert [call(count, number) for number in range(20)] == list(range(20))
+    link.close()

@@ -15,6 +15,7 @@ import pytest
 from processes import wait_until
 from rig import Rig, count_jobs, counted_commits, row_of
 from sqlalchemy.exc import DataError
+from threads import Threads
 
 from jobman_cli.errors import QueueUnavailable, StoreUnavailable
 from jobman_cli.operations import dispatch as module
@@ -33,7 +34,7 @@ class Crowd:
 
     def __init__(self, parts: Parts, patch: pytest.MonkeyPatch) -> None:
         self.parts, self._door = parts, threading.Event()
-        self._pool = ThreadPoolExecutor(40)
+        self._pool = Threads()
         self.ahead: list[Future[Job]] = []
         self.calls: list[Future[Job]] = []
         insert = module.insert_row

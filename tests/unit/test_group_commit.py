@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from processes import wait_until
+from threads import Threads
 
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.operations import group_commit
@@ -32,7 +33,7 @@ class Desk:
         self.groups: list[list[int]] = []
         self.trouble: dict[int, BaseException] = {}
         self.threads: dict[int, int] = {}
-        self._pool = ThreadPoolExecutor(100)
+        self._pool = Threads()
 
     def one(self, item: int, _pass_on: Any) -> int:
         assert self.door.wait(10)
@@ -182,8 +183,7 @@ def test_one_that_waits_and_is_interrupted(desk: Desk, monkeypatch: pytest.Monke
     monkeypatch.setattr(group_commit, "PATIENCE", 0.02)
     desk.busy()
     calls = desk.send(1, 2, 3)
-    (thread,) = [t for t in desk._pool._threads if t.ident == desk.threads[which + 1]]
-    target = ctypes.c_ulong(thread.ident)
+    target = ctypes.c_ulong(desk.threads[which + 1])
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(Interrupt)) == 1
     desk.door.set()
     for number, call in enumerate(calls):
@@ -251,7 +251,6 @@ def test_an_interrupt_at_any_line(role: str, monkeypatch: pytest.MonkeyPatch) ->
         got = call.result(5)
         assert [desk.do(item) for item in (7, 8)] == [14, 16], line
         desk.until_empty()
-        desk._pool.shutdown()
         if got == 2 and wire.left > 0:
             break  # it came to its end without meeting the wire
     assert 20 < line < 499
@@ -371,12 +370,12 @@ def in_a_group(items: list[Any]) -> None:
 
     threads = []
     for number, item in enumerate(items):
-        threads.append(threading.Thread(target=quietly, args=(desk, item, some)))
+        threads.append(threading.Thread(target=quietly, args=(desk, item, some), daemon=True))
         threads[-1].start()
         wait_until(lambda n=number: len(desk.line.waiting) == n + 1, 5, "the call")
     desk.door.set()
     for thread in threads:
-        thread.join()
+        thread.join(10)
     assert [answer(each) for each in first] == [0, -2]
 
 

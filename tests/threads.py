@@ -14,6 +14,7 @@ class Threads:
         future: Future[Any] = Future()
 
         def run() -> None:
+            future.set_running_or_notify_cancel()
             try:
                 future.set_result(call(*arguments))
             except BaseException as error:

@@ -305,7 +305,7 @@ def test_a_handler_in_a_thread_that_waits(desk: Desk) -> None:
         def strike(frame: Any, event: str, _argument: Any) -> Any:
             if frame.f_code.co_filename != group_commit.__file__:
                 return None
-            if not got and "turn.acquire" in Tripwire.LINES[frame.f_lineno - 1]:
+            if not got and "acquire(timeout" in Tripwire.LINES[frame.f_lineno - 1]:
                 got.append(desk.group.do(KEY, 5, lambda item, _: item, desk.some))
             return strike
 

@@ -348,16 +348,10 @@ def test_a_fork_starts_anew(desk: Desk) -> None:
         if pid == 0:
             desk.door.set()
             threading.Timer(5, os._exit, [1]).start()
-            os._exit(threaded(lambda: desk.do(21)))
+            os._exit(desk.do(21))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
     desk.door.set()
     assert [answer(call) for call in calls] == [0, -2, 2]
-
-
-def threaded(call: Any) -> Any:
-    """Its result, from a thread that holds no lock."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(call).result(5)
 
 
 def in_a_group(items: list[Any]) -> None:

@@ -67,13 +67,13 @@ RESCUE = "jobman_cli.operations.rescue"
 POINTS = {
     # dispatch
     "dispatch: inserted": Point("jobman_cli.operations.dispatch:insert_row", after=True),
-    "dispatch: committed": Point("jobman_cli.operations.dispatch:push"),
-    "dispatch: pushed": Point("jobman_cli.operations.dispatch:push", after=True),
+    "dispatch: committed": Point("jobman_cli.operations.dispatch:_push"),
+    "dispatch: pushed": Point("jobman_cli.operations.dispatch:_push", after=True),
     "dispatch many: inserted": Point("jobman_cli.operations.dispatch:insert_jobs", after=True),
-    "dispatch many: committed": Point("jobman_cli.operations.dispatch:push"),
+    "dispatch many: committed": Point("jobman_cli.operations.dispatch:_push"),
     "dispatch together: inserted": Point("jobman_cli.operations.dispatch:insert_rows", after=True),
-    "dispatch together: committed": Point("jobman_cli.operations.dispatch:push"),
-    "dispatch together: pushed": Point("jobman_cli.operations.dispatch:push", after=True),
+    "dispatch together: committed": Point("jobman_cli.operations.dispatch:_push"),
+    "dispatch together: pushed": Point("jobman_cli.operations.dispatch:_push", after=True),
     # turn
     "turn: popped": Point(f"{EXCHANGE}:Exchange._commit", when=has_ticket),
     "turn: claimed": Point(f"{EXCHANGE}:Exchange._write", after=True),

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import literal, select, text
+from sqlalchemy.exc import DBAPIError
 
+from jobman_cli.errors import StoreUnavailable
 from jobman_cli.store.database import Database
 
 SERVERS = pytest.mark.parametrize("store", ["postgresql", "mariadb"], indirect=True)
@@ -47,6 +49,24 @@ def test_a_pool_gets_no_connection_back_in_the_middle_of_an_answer(store: Databa
         with pytest.raises(Timeout):
             call(sleep)
         assert [call(count, number) for number in range(20)] == list(range(20))
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("way", ["run", "run_alone", "read"])
+def test_a_connection_that_broke_is_let_go(store: Database, way: str) -> None:
+    """Whatever sent the statement; the error is that of the break, not of a ROLLBACK after it."""
+
+    def work(connection: Any, dialect: Any) -> None:
+        pid = connection.connection.driver_connection.info.backend_pid
+        with store.engine.connect() as other:
+            other.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
+        with pytest.raises(DBAPIError) as caught:
+            dialect.send(connection, select(literal(1)), {})
+        assert connection.invalidated and caught.value.connection_invalidated
+        raise caught.value
+
+    with pytest.raises(StoreUnavailable, match="terminating connection"):
+        getattr(store, way)(work)
 
 
 @SERVERS

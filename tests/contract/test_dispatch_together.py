@@ -36,10 +36,12 @@ class Crowd:
         self.parts, self._door = parts, threading.Event()
         self._pool = Threads()
         self.ahead: list[Future[Job]] = []
+        self.held = 0
         self.calls: list[Future[Job]] = []
         insert = module.insert_row
 
         def held_up(*arguments: Any) -> Any:
+            self.held += 1
             assert self._door.wait(20)
             return insert(*arguments)
 
@@ -119,7 +121,7 @@ def test_they_share_a_commit_and_a_push(rig: Rig, make_crowd: Any, monkeypatch: 
             crowd.dispatch("hello", {"name": str(number)})
         assert len(crowd.go()) == 10
     assert sorted(pushes) == [*[1] * FEW, 10]
-    assert commits == [] or len(commits) == FEW + 1  # none where a statement commits by itself
+    assert len(commits) == FEW + 1
 
 
 def test_the_queue_away(rig: Rig, make_crowd: Any) -> None:
@@ -146,7 +148,7 @@ def test_a_frozen_queue_holds_nobody_up_for_longer_than_his_own_push(
     """Each waits for one push that is given up, not for those before it, too."""
 
     def frozen(_rows: Any) -> None:
-        time.sleep(0.7)
+        time.sleep(0.7)  # as long as a push waits for an answer
         raise QueueUnavailable("no answer")
 
     monkeypatch.setattr(rig.engine, "push", frozen)
@@ -235,7 +237,10 @@ def test_what_the_database_refuses_harms_nobody_else(
 
     def refuse(connection: Any, dialect: Any, new: Any, texts: Any, *more: Any) -> Any:
         if any("bad" in text for text in ([texts] if isinstance(texts, str) else texts)):
-            raise DataError("INSERT", {}, Exception("too long")) from ValueError(str(texts))
+            try:
+                int("no number")
+            except ValueError as error:
+                raise DataError("INSERT", {}, Exception("too long")) from error
         return (held_up if isinstance(texts, str) else some)(connection, dialect, new, texts, *more)
 
     monkeypatch.setattr(module, "insert_rows", refuse)
@@ -247,17 +252,18 @@ def test_what_the_database_refuses_harms_nobody_else(
     assert isinstance(error, DataError)
     shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()
     assert "bad" in (text := "".join(shown)) and "good" not in text
+    assert "_attempt" not in text and error.__cause__.__traceback__ is None  # no frame of whoever led is kept
     assert sorted(pushes) == [*[1] * len(crowd.ahead), 1, 2]  # what was written goes in one push
     assert count_jobs(rig.store) == len(crowd.ahead) + 3
 
 
-@ONE
+@pytest.mark.parametrize(("store", "rig"), [("postgresql", "redis")], indirect=True, ids=["postgresql-redis"])
 def test_large_attribs_wait_for_nobody(rig: Rig, make_crowd: Any) -> None:
     """A group of them might be more than a database takes in one statement."""
     crowd = make_crowd(rig.parts)
     waiting = crowd.dispatch("hello", {"name": "small"})
     large = crowd._pool.submit(dispatch, rig.parts, "hello", {"name": "x" * GROUP_SIZE})
-    wait_until(large.running, 5, "the dispatch to begin")
+    wait_until(lambda: crowd.held == FEW + 1, 5, "the dispatch to be written beside those ahead")
     assert crowd._waiting() == 1
     assert [job.id for job in crowd.go()] == [waiting.result().id]
     assert large.result(20).attribs["name"] == "x" * GROUP_SIZE
@@ -274,4 +280,5 @@ def test_a_crowd(rig: Rig) -> None:
         found = [each for some in pool.map(work, range(16)) for each in some]
     assert len({job_id for _, job_id in found}) == 320 == count_jobs(rig.store)
     assert all(row_of(rig.store, job_id).attribs["name"] == word for word, job_id in found[::13])
-    assert rig.engine.size("default") in (None, 320)
+    if rig.engine.name == "redis":
+        assert rig.engine.size("default") == 320

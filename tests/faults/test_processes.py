@@ -20,7 +20,8 @@ from jobman_cli.runtime.identity import is_gone, start_time
 
 def test_a_dead_pid() -> None:
     """Absent, a zombie, or another process of the same number; nothing else is proof."""
-    child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    waits = "import time; time.sleep(60)"  # it lives until it is killed, and not for ever
+    child = subprocess.Popen([sys.executable, "-S", "-c", waits])
     started = wait_until(lambda: start_time(child.pid), 5)
     assert not is_gone(child.pid, started)
     assert is_gone(child.pid, started + 1)  # the number was given again
@@ -49,7 +50,7 @@ parent = os.getpid()
 if os.fork() == 0:
     environment._die_with(parent)
     print(os.getpid(), flush=True)
-time.sleep(60)
+time.sleep(60)  # both live until they are killed, and not for ever
 """
 
 

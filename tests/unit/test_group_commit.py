@@ -239,11 +239,11 @@ def test_an_interrupt_at_any_line(role: str, monkeypatch: pytest.MonkeyPatch) ->
         for item in before:
             first.append(desk._pool.submit(desk.do, item))
             wait_until(lambda item=item, desk=desk: item in desk.threads, 5, "a call")
-            time.sleep(0.0005)
+            time.sleep(0.0005)  # to the place where it waits, or nearly: all that follows holds in any order
         call = desk._pool.submit(interrupted)
-        time.sleep(0.001)
+        time.sleep(0.001)  # likewise
         rest = [desk._pool.submit(desk.do, item) for item in (2, 3, 4)]
-        time.sleep(0.001)
+        time.sleep(0.001)  # likewise
         desk.door.set()
         for item, other in zip([*before, 2, 3, 4], [*first, *rest], strict=True):
             error = other.exception(5)
@@ -297,31 +297,26 @@ def test_who_is_in_the_middle_of_it_and_comes_again(desk: Desk) -> None:
 def test_a_handler_in_a_thread_that_waits(desk: Desk) -> None:
     """What it interrupted cannot go on before it ends: it must not wait behind it."""
     first = desk.busy()
-    desk.threads[1] = 0
+    got: list[int] = []
 
-    def interrupted() -> list[int]:
-        got: list[int] = []
+    def strike(frame: Any, event: str, _argument: Any) -> Any:
+        if frame.f_code.co_filename != group_commit.__file__:
+            return None
+        if not got and "acquire(timeout" in Tripwire.LINES[frame.f_lineno - 1]:
+            got.append(desk.group.do(KEY, 5, lambda item, _: item, desk.some))
+        return strike
 
-        def strike(frame: Any, event: str, _argument: Any) -> Any:
-            if frame.f_code.co_filename != group_commit.__file__:
-                return None
-            if not got and "acquire(timeout" in Tripwire.LINES[frame.f_lineno - 1]:
-                got.append(desk.group.do(KEY, 5, lambda item, _: item, desk.some))
-            return strike
-
+    def interrupted() -> int:
         sys.settrace(strike)
         try:
-            got.append(desk.do(1))
+            return desk.do(1)
         finally:
             sys.settrace(None)
-        return got
 
     call = desk._pool.submit(interrupted)
-    wait_until(lambda: len(desk.line.waiting) == 1, 5, "the call")
-    time.sleep(0.05)
+    wait_until(lambda: got == [5], 5, "the handler to be done, while those ahead are not")
     desk.door.set()
-    assert call.result(5) == [5, 2]
-    assert [answer(each) for each in first] == [0, -2]
+    assert [answer(each) for each in (call, *first)] == [2, 0, -2]
 
 
 def test_one_that_does_not_end_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,9 +408,9 @@ def test_a_crowd(desk: Desk) -> None:
     def some(items: list[int], pass_on: Any) -> list[int | Exception]:
         with lock:
             done.extend(items)
-        time.sleep(0.0002)
+        time.sleep(0.0002)  # as a statement takes: others come meanwhile
         pass_on()
-        time.sleep(0.0001)
+        time.sleep(0.0001)  # as a push takes
         return [item + 1 for item in items]
 
     def ask(start: int) -> bool:

@@ -91,8 +91,9 @@ class PostgreSQL(Dialect):
     def settle_link(self, connection: Connection) -> None:
         """Row after row by an index, whatever the statistics say.
 
-        It also makes multi-row statements lock in id order, as a list of ids is looked up in an index in its
-        order. Which index depends on the table's size: see ``forget_plans``.
+        It also makes multi-row statements lock in id order, as a list of ids is looked up in the primary key
+        in its order. Only in a table with a few rows another index may serve: see ``forget_plans``. Whoever
+        becomes the victim of a deadlock then sends again.
         """
         connection.execute(text(f"SELECT {', '.join(_BY_INDEX)}"))
 

@@ -1,7 +1,8 @@
 """Dispatch from many threads or processes at once, beside the rate at which the database itself commits.
 
-That rate is measured twice, by the bare driver on as many connections: of a job's row with its indexes, and
-of the smallest row there is. Neither pushes anything into Redis, as a dispatch does.
+That rate is measured by the bare driver on as many connections, of a job's row with its indexes: once as it
+is, and once with what a dispatch does besides, a push into Redis, by redis-py. A commit takes as long as a
+disk does, and that may be no time at all here. So some crowds meet a database whose commits take longer.
 
 As a program (`python -m benchmarks.dispatchers WHAT THREADS N`) it is one such process: it waits for a line
 on its standard input, does N of them, and prints when it began and ended.
@@ -18,19 +19,34 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.costs import server_seconds
 from benchmarks.systems import PATIENCE, SYSTEMS, Ground, NotMeasured, Place, last_words
 
-#: Name → processes, threads in each.
+
+class Crowd(NamedTuple):
+    """Who dispatches.
+
+    Attributes:
+        delay: Microseconds for which the database holds a commit up, for others to join it.
+    """
+
+    processes: int
+    threads: int
+    delay: int = 0
+
+
 CROWDS = {
-    "1 thread": (1, 1),
-    "4 threads": (1, 4),
-    "16 threads": (1, 16),
-    "2 processes": (2, 1),
-    "4 processes": (4, 1),
-    "4 processes of 4 threads": (4, 4),
+    "1 thread": Crowd(1, 1),
+    "4 threads": Crowd(1, 4),
+    "16 threads": Crowd(1, 16),
+    "4 processes": Crowd(4, 1),
+    "4 processes of 4 threads": Crowd(4, 4),
+    "4 threads, a slow commit": Crowd(1, 4, 5000),
+    "16 threads, a slow commit": Crowd(1, 16, 5000),
+    "4 processes, a slow commit": Crowd(4, 1, 5000),
+    "4 processes of 4 threads, a slow commit": Crowd(4, 4, 5000),
 }
 ROUNDS = 3
 
@@ -42,15 +58,27 @@ def dispatchers(ground: Ground, name: str, jobs: int) -> dict[str, Any]:
     """
     found: dict[str, dict[str, list[float]]] = {crowd: defaultdict(list) for crowd in CROWDS}
     for _ in range(ROUNDS):
-        for crowd, (processes, threads) in CROWDS.items():
+        for crowd, who in CROWDS.items():
             for what in ACTS:
                 with ground.place(SYSTEMS[name]) as place:
                     place.ask("reset")
-                    rate, costs = _rate(place, what, processes, threads, jobs)
+                    _slow_down(place, who.delay)
+                    rate, costs = _rate(
+                        place, what, who.processes, who.threads, jobs // (4 if who.delay else 1)
+                    )
                 found[crowd][what].append(rate)
                 for part, seconds in costs.items() if what in ("dispatch", "alone") else ():
                     found[crowd][f"{what}: {part} µs"].append(seconds * 1e6)
     return {crowd: {what: median(each) for what, each in acts.items()} for crowd, acts in found.items()}
+
+
+def _slow_down(place: Place, delay: int) -> None:
+    import psycopg
+
+    database = place.database.rpartition("/")[2].partition("?")[0]
+    with psycopg.connect(place.environment["BENCH_DATABASE"], autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{database}" SET commit_delay = {delay}')
+        connection.execute(f'ALTER DATABASE "{database}" SET commit_siblings = 0')
 
 
 def _rate(place: Place, what: str, processes: int, threads: int, jobs: int) -> tuple[float, dict[str, float]]:
@@ -90,41 +118,48 @@ def dispatch_one() -> Callable[[], object]:
 
 def dispatch_alone() -> Callable[[], object]:
     """As ``dispatch_one``, but that no dispatch meets another."""
-    from jobman_cli.operations import group_commit
+    from jobman_cli.operations import parts
+    from jobman_cli.operations.group_commit import Pace
 
-    group_commit.FEW = sys.maxsize
+    parts.SIDE_BY_SIDE = parts.ONE_BY_ONE = Pace(sys.maxsize, None)
     return dispatch_one()
 
 
-def commit_row() -> Callable[[], object]:
+def commit_row() -> Callable[[], int]:
     """A job's row and a commit, by the bare driver."""
-    return _bare(
-        "INSERT INTO jobmans (type, queue, priority, rank, status, attribs, tries, attempts, claims, rescues,"
-        " created_at, queued_at) VALUES ('noop', 'default', 0, extract(epoch FROM clock_timestamp()) * 1000,"
-        """ 'queued', '{"name": "x"}', 1, 0, 0, 0, clock_timestamp(), clock_timestamp()) RETURNING id"""
-    )
-
-
-def commit_least() -> Callable[[], object]:
-    """A row of one column and a commit, by the bare driver."""
-    return _bare("INSERT INTO jobman_queues (name) VALUES (gen_random_uuid()::text)")
-
-
-def _bare(statement: str) -> Callable[[], object]:
     import psycopg
 
     connections = threading.local()
 
-    def commit() -> None:
+    def commit() -> int:
         if not hasattr(connections, "own"):
             connections.own = psycopg.connect(os.environ["BENCH_DATABASE"], autocommit=True)
-        connections.own.execute(statement)
+        return int(connections.own.execute(_ROW).fetchone()[0])
 
     return commit
 
 
+def commit_and_push() -> Callable[[], object]:
+    """A job's row, a commit and a push, by the bare drivers."""
+    from redis import Redis
+
+    commit, redis = commit_row(), Redis.from_url(os.environ["BENCH_REDIS"])
+
+    def both() -> None:
+        number = commit()
+        redis.zadd("line", {f"{number:020d}": number})
+
+    return both
+
+
+_ROW = """
+    INSERT INTO jobmans (type, queue, priority, rank, status, attribs, tries, attempts, claims, rescues,
+    created_at, queued_at)
+    VALUES ('noop', 'default', 0, extract(epoch FROM clock_timestamp()) * 1000, 'queued', '{"name": "x"}',
+    1, 0, 0, 0, clock_timestamp(), clock_timestamp()) RETURNING id
+"""
 #: What one of the crowd does, over and over.
-ACTS = {"dispatch": dispatch_one, "alone": dispatch_alone, "row": commit_row, "commit": commit_least}
+ACTS = {"dispatch": dispatch_one, "alone": dispatch_alone, "row": commit_row, "both": commit_and_push}
 
 
 def main(what: str, threads: int, n: int) -> None:

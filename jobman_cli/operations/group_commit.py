@@ -1,9 +1,9 @@
 """Group commit: calls of threads that come at the same time are done together, by one of them.
 
-Databases do so with their logs: who writes takes along what others have waiting. A call that finds at most
-one other under way is done at once, by itself; the more threads come, the larger the groups. It has no thread
-of its own, no timer, and nothing to set. Only calls with an equal key meet; others go their own way. Who
-leads may let the next begin before its own end; for the rest of what it does only its group waits.
+Databases do so with their logs: who writes takes along what others have waiting. While only a few come, each
+is done at once, by itself; the more threads come, the larger the groups. It has no thread of its own. Only
+calls with an equal key meet; others go their own way. Who leads may let the next begin before its own end;
+for the rest of what it does only its group waits.
 
 A signal may raise an exception in a call anywhere (Ctrl-C, a job's timeout). So nobody relies on what another
 was about to do. A call that waits is its own: it looks from time to time whether it may lead. One that is in
@@ -18,7 +18,7 @@ from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from jobman_cli.errors import StoreUnavailable
 
@@ -26,8 +26,24 @@ T = TypeVar("T")
 R = TypeVar("R")
 PassOn = Callable[[], None]
 
-#: While no more calls of a key than this are there, each is done alone; more wait for those under way.
-FEW = 2
+
+class Pace(NamedTuple):
+    """How calls follow each other.
+
+    Attributes:
+        few: While no more calls of a key come, each is done alone; more wait for those under way.
+        haste: Seconds after which they wait no longer, but begin beside those; None is until these end.
+    """
+
+    few: int
+    haste: float | None
+
+
+#: For a database in which many write at a time: two groups take more of the processor than one, but a commit
+#: may take longer than all that.
+SIDE_BY_SIDE = Pace(few=4, haste=0.001)
+#: For one in which one writes after another in any case.
+ONE_BY_ONE = Pace(few=1, haste=None)
 #: Calls in one group.
 MOST = 32
 #: Seconds after which who waits looks around, and who does not end no longer holds others up.
@@ -40,6 +56,7 @@ class _Call:
     """One call: what to do, and what came of it.
 
     Attributes:
+        came: When it did, by the monotonic clock.
         leader: The call that does it, perhaps itself; None while it waits.
         group: The calls that it does, itself the first.
         passed: It no longer holds others up.
@@ -47,7 +64,7 @@ class _Call:
         turn: Let go of as a hint to look.
     """
 
-    __slots__ = ("answer", "began", "error", "group", "item", "leader", "over", "passed", "turn")
+    __slots__ = ("answer", "began", "came", "error", "group", "item", "leader", "over", "passed", "turn")
 
     def __init__(self, item: Any) -> None:
         self.item = item
@@ -55,7 +72,7 @@ class _Call:
         self.error: Exception | None = None
         self.leader: _Call | None = None
         self.group: list[_Call] = []
-        self.began = 0.0
+        self.came, self.began = time.monotonic(), 0.0
         self.passed = self.over = False
         self.turn = allocate_lock()
         self.turn.acquire()
@@ -67,11 +84,17 @@ class _Call:
 
 
 class _Line:
-    """The calls of one key. All is done under the state's lock; whatever is interrupted, the next mends."""
+    """The calls of one key. All is done under the state's lock; whatever is interrupted, the next mends.
 
-    __slots__ = ("under_way", "waiting")
+    Attributes:
+        crowd: The most calls that were there at a time, less one for each group since. Those that were done
+            together come back one after another, and shall wait for each other again.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("crowd", "pace", "under_way", "waiting")
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace, self.crowd = pace, 0
         self.under_way: list[_Call] = []
         self.waiting: list[_Call] = []
 
@@ -79,23 +102,35 @@ class _Line:
         late = time.monotonic() - PATIENCE
         self.under_way = [c for c in self.under_way if not (c.over or c.passed or c.began < late)]
         self.waiting = [c for c in self.waiting if not (c.over or c.leader)]
+        self.crowd = max(self.crowd, sum(len(c.group) for c in self.under_way) + len(self.waiting))
 
     @property
     def has_room(self) -> bool:
-        busy = sum(len(each.group) for each in self.under_way)
-        return not busy or busy + len(self.waiting) <= FEW
+        return not self.under_way or self.crowd <= self.pace.few
+
+    def patience(self, call: _Call) -> float:
+        """Seconds until a call that waits looks again. The first of them may have to begin by itself."""
+        haste = self.pace.haste
+        return PATIENCE if haste is None or call is not self.waiting[0] else haste
 
     def lead(self, call: _Call) -> None:
         """Let a call that waits lead, with others that wait, if it may."""
         self.tidy()
-        if call.leader is not None or not self.has_room:
+        if call.leader is not None or not (self.has_room or self._in_haste(call)):
             return
+        self.crowd -= 1
         others = [each for each in self.waiting if each is not call]
         call.began, call.group = time.monotonic(), [call, *others[: MOST - 1]]
         for each in call.group:
             each.leader = call  # from here on it is this call's, and ends with it
         self.under_way = [*self.under_way, call]
         self.tidy()
+        if self.waiting:
+            self.waiting[0].wake()  # it is the first now
+
+    def _in_haste(self, call: _Call) -> bool:
+        haste = self.pace.haste
+        return haste is not None and time.monotonic() - call.came >= haste
 
 
 class _State:
@@ -105,20 +140,25 @@ class _State:
         inside: The threads that are in the middle of a call.
     """
 
-    __slots__ = ("inside", "lines", "lock", "pid")
+    __slots__ = ("inside", "lines", "lock", "pace", "pid")
 
-    def __init__(self) -> None:
-        self.pid, self.lock = os.getpid(), RLock()
+    def __init__(self, pace: Pace) -> None:
+        self.pid, self.lock, self.pace = os.getpid(), RLock(), pace
         self.lines: dict[Hashable, _Line] = {}
         self.inside: set[int] = set()
 
-    def look(self, key: Hashable, call: _Call) -> None:
-        """Let a call wait, unless it may lead."""
+    def look(self, key: Hashable, call: _Call) -> float:
+        """Let a call wait, unless it may lead.
+
+        Returns:
+            The seconds after which it should look again.
+        """
         with self.lock:
-            line = self.lines.get(key) or self.lines.setdefault(key, _Line())
+            line = self.lines.get(key) or self.lines.setdefault(key, _Line(self.pace))
             if call not in line.waiting:
                 line.waiting = [*line.waiting, call]
             line.lead(call)
+            return 0.0 if call.leader is not None else line.patience(call)
 
     def pass_on(self, key: Hashable, call: _Call) -> None:
         """This call no longer holds others up: wake the first that waits."""
@@ -138,8 +178,8 @@ class GroupCommit:
 
     __slots__ = ("_state",)
 
-    def __init__(self) -> None:
-        self._state = _State()
+    def __init__(self, pace: Pace) -> None:
+        self._state = _State(pace)
 
     def do(
         self,
@@ -161,17 +201,17 @@ class GroupCommit:
             Exception: what came of the item.
         """
         if (state := self._state).pid != os.getpid():
-            state = self._state = _State()
+            state = self._state = _State(state.pace)
         thread = get_ident()
         if thread in state.inside:  # a signal's handler, or a destructor: what it interrupted cannot go on
             return one(item, nobody)
         call = _Call(item)
         try:
             state.inside.add(thread)
-            state.look(key, call)
+            patience = state.look(key, call)
             while call.leader is None:
-                call.turn.acquire(timeout=PATIENCE)
-                state.look(key, call)
+                call.turn.acquire(timeout=patience)
+                patience = state.look(key, call)
             if call.leader is not call:
                 _await(call, call.leader)
             elif len(call.group) == 1:

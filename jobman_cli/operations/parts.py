@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from jobman_cli.engine.protocol import Engine
 from jobman_cli.hooks.registry import Registry
-from jobman_cli.operations.group_commit import GroupCommit
+from jobman_cli.operations.group_commit import ONE_BY_ONE, SIDE_BY_SIDE, GroupCommit
 from jobman_cli.settings import Settings
 from jobman_cli.store.database import Database
 
@@ -40,4 +40,8 @@ class Parts:
     registry: Registry
     database: Database
     engine: Engine
-    group: GroupCommit = field(default_factory=GroupCommit, init=False)
+    group: GroupCommit = field(init=False)
+
+    def __post_init__(self) -> None:
+        pace = ONE_BY_ONE if self.database.dialect.one_writer else SIDE_BY_SIDE
+        object.__setattr__(self, "group", GroupCommit(pace))

@@ -21,19 +21,30 @@ from jobman_cli.errors import QueueUnavailable, StoreUnavailable
 from jobman_cli.operations import dispatch as module
 from jobman_cli.operations import group_commit
 from jobman_cli.operations.dispatch import GROUP_SIZE, dispatch
-from jobman_cli.operations.group_commit import FEW
+from jobman_cli.operations.group_commit import SIDE_BY_SIDE, GroupCommit, Pace
 from jobman_cli.operations.parts import Parts
 from jobman_cli.operations.request import Options, new_job
 from jobman_cli.store.tables import Job
 
 ONE = pytest.mark.parametrize(("store", "rig"), [("sqlite", "redis")], indirect=True, ids=["sqlite-redis"])
+SERVERS = pytest.mark.parametrize(
+    ("store", "rig"),
+    [("postgresql", "redis"), ("mariadb", "redis")],
+    indirect=True,
+    ids=["postgresql", "mariadb"],
+)
+FEW = 2
 
 
 class Crowd:
-    """Holds up dispatches that come alone, until `go`: whoever comes then meets the others in one group."""
+    """Holds up dispatches that come alone, until `go`: whoever comes then meets the others in one group.
+
+    Nobody is in haste, so nothing depends on how slow this machine is.
+    """
 
     def __init__(self, parts: Parts, patch: pytest.MonkeyPatch) -> None:
         self.parts, self._door = parts, threading.Event()
+        object.__setattr__(parts, "group", GroupCommit(Pace(FEW, None)))
         self._pool = Threads()
         self.ahead: list[Future[Job]] = []
         self.held = 0
@@ -255,6 +266,29 @@ def test_what_the_database_refuses_harms_nobody_else(
     assert "_attempt" not in text and error.__cause__.__traceback__ is None  # no frame of whoever led is kept
     assert sorted(pushes) == [*[1] * len(crowd.ahead), 1, 2]  # what was written goes in one push
     assert count_jobs(rig.store) == len(crowd.ahead) + 3
+
+
+@SERVERS
+def test_who_comes_does_not_wait_for_a_slow_commit(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many write at a time."""
+    door, pool = threading.Event(), Threads()
+    insert, held = module.insert_row, [True] * SIDE_BY_SIDE.few
+
+    def slow(*arguments: Any) -> Any:
+        if held:
+            held.pop()
+            assert door.wait(20)
+        return insert(*arguments)
+
+    monkeypatch.setattr(group_commit, "PATIENCE", 60.0)
+    monkeypatch.setattr(module, "insert_row", slow)
+    ahead = [pool.submit(rig.dispatch, "noop") for _ in range(SIDE_BY_SIDE.few)]
+    wait_until(lambda: not held, 5, "all that go by themselves")
+    rest = [pool.submit(rig.dispatch, "noop") for _ in range(6)]
+    assert len({call.result(20) for call in rest}) == 6 == count_jobs(rig.store)
+    assert not any(call.done() for call in ahead)
+    door.set()
+    assert len({call.result(20) for call in ahead}) == SIDE_BY_SIDE.few
 
 
 @pytest.mark.parametrize(("store", "rig"), [("postgresql", "redis")], indirect=True, ids=["postgresql-redis"])

@@ -20,16 +20,21 @@ from threads import Threads
 
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.operations import group_commit
-from jobman_cli.operations.group_commit import FEW, MOST, GroupCommit
+from jobman_cli.operations.group_commit import MOST, GroupCommit, Pace
 
 KEY = "key"
+FEW = 2
 
 
 class Desk:
-    """Answers with the double. Whoever comes alone waits for `door`."""
+    """Answers with the double. Whoever comes alone waits for `door`.
 
-    def __init__(self) -> None:
-        self.group, self.door = GroupCommit(), threading.Event()
+    Args:
+        haste: As in `Pace`; None leaves nothing to how slow this machine is.
+    """
+
+    def __init__(self, haste: float | None = None) -> None:
+        self.group, self.door = GroupCommit(Pace(FEW, haste)), threading.Event()
         self.groups: list[list[int]] = []
         self.trouble: dict[int, BaseException] = {}
         self.threads: dict[int, int] = {}
@@ -60,7 +65,7 @@ class Desk:
 
     @property
     def line(self) -> Any:
-        return self.group._state.lines.get(KEY) or group_commit._Line()
+        return self.group._state.lines.get(KEY) or group_commit._Line(Pace(FEW, None))
 
     def busy(self) -> list[Future[int]]:
         """Let all who may lead be at work."""
@@ -317,6 +322,67 @@ def test_a_handler_in_a_thread_that_waits(desk: Desk) -> None:
     wait_until(lambda: got == [5], 5, "the handler to be done, while those ahead are not")
     desk.door.set()
     assert [answer(each) for each in (call, *first)] == [2, 0, -2]
+
+
+def test_a_commit_that_takes_long_is_not_waited_for() -> None:
+    """Those that came meanwhile begin beside it, still together."""
+    desk = Desk(haste=1.0)
+    first, rest = desk.busy(), desk.send(1, 2, 3)
+    assert [answer(call) for call in rest] == [2, 4, 6]
+    assert desk.groups == [[1, 2, 3]]
+    assert not any(call.done() for call in first)
+    desk.door.set()
+    assert [answer(call) for call in first] == [0, -2]
+    desk.until_empty()
+
+
+def test_who_is_one_too_many_for_a_group_in_haste_leads_the_next() -> None:
+    desk = Desk(haste=2.0)
+    first, rest = desk.busy(), desk.send(*range(1, MOST + 4))
+    assert [answer(call) for call in rest] == [2 * n for n in range(1, MOST + 4)]
+    assert sorted(len(group) for group in desk.groups) == [3, MOST]
+    desk.door.set()
+    assert [answer(call) for call in first] == [0, -2]
+
+
+def test_those_of_a_crowd_wait_for_each_other_again(desk: Desk) -> None:
+    """They come back one after another; each by itself would cost more than all together."""
+    written, some = threading.Event(), desk.some
+
+    def held(items: list[int], pass_on: Any) -> list[int | Exception]:
+        assert written.wait(10)
+        return some(items, pass_on)
+
+    desk.some = held  # type: ignore[method-assign]
+    first, rest = desk.busy(), desk.send(*range(1, 7))
+    desk.door.set()
+    assert [answer(call) for call in first] == [0, -2]
+    desk.door.clear()
+    wait_until(lambda: not desk.line.waiting, 5, "the group to be under way")
+    again = desk.send(7)
+    written.set()
+    assert [answer(call) for call in rest] == [2, 4, 6, 8, 10, 12]
+    wait_until(lambda: not desk.line.waiting, 5, "the first of them to be under way")
+    again += desk.send(8, 9)
+    desk.door.set()
+    assert [answer(call) for call in again] == [14, 16, 18]
+    assert desk.groups == [[1, 2, 3, 4, 5, 6], [8, 9]]
+
+
+def test_a_crowd_that_is_gone_is_forgotten() -> None:
+    """By one with each group."""
+    line = group_commit._Line(Pace(FEW, None))
+    line.crowd = 5
+    alone = []
+    for number in range(6):
+        pair = [group_commit._Call(number), group_commit._Call(number)]
+        for call in pair:
+            line.waiting = [*line.waiting, call]
+            line.lead(call)
+        alone.append(all(call.leader is call for call in pair))
+        for call in pair:
+            call.over = True
+    assert alone == [False, False, True, True, True, True]
 
 
 def test_one_that_does_not_end_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

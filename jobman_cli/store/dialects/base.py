@@ -66,6 +66,8 @@ class Dialect:
     ids_in_order: ClassVar[bool] = False
     #: A statement alone needs no BEGIN and no COMMIT, which are trips of their own elsewhere.
     commits_alone: ClassVar[bool] = False
+    #: Whoever writes waits until who wrote before him has committed.
+    one_writer: ClassVar[bool] = False
 
     #: Set in a process that looks after others: its connections wait for a lock one second, not for ever.
     impatient: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -167,14 +167,15 @@ class PostgreSQL(Dialect):
         if _is_followed(connection):
             return connection.exec_driver_sql(sql, {**defaults, **values}).all()
         try:
-            with closing(connection.connection.cursor()) as cursor:
-                cursor.execute(sql, {**defaults, **values})
-                return cursor.fetchall()
+            cursor = _cursor_of(connection)
+            cursor.execute(sql, {**defaults, **values})
+            rows: Sequence[Any] = cursor.fetchall()
         except dialect.loaded_dbapi.Error as error:
             raise _as_sqlalchemy_has_it(error, sql, connection) from error
         except BaseException as error:  # a signal's: its answer may still come
             connection.invalidate(error)
             raise
+        return rows
 
     def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """``= ANY(array)``: one text, so that it is prepared once."""
@@ -220,6 +221,14 @@ class PostgreSQL(Dialect):
 def _waits(dbapi: Any) -> int:
     """Its socket, if it is between two transactions, as a connection in a pool ought to be."""
     return dbapi.fileno() if not dbapi.closed and dbapi.info.transaction_status == _IDLE else -1
+
+
+def _cursor_of(connection: Connection) -> Any:
+    """Kept as long as the driver's connection: a new one has to learn anew how each type is written."""
+    kept = connection.info
+    if (cursor := kept.get("cursor")) is None:
+        cursor = kept["cursor"] = connection.connection.cursor()
+    return cursor
 
 
 def _is_followed(connection: Connection) -> bool:

@@ -51,6 +51,7 @@ class SQLite(Dialect):
     """Clock: the host's, through SQL functions of our own; one file has one host."""
 
     name = "sqlite"
+    one_writer = True
     batch = Batch.ROWS
     ids_in_order = True  # one writer at a time locks the whole file
     # Its planner knows no numbers of rows, takes the index by state, and sorts all that wait for one queue.

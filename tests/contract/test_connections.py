@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import literal, select, text
+from sqlalchemy import bindparam, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.store.database import Database
+from jobman_cli.store.dialects.postgresql import FEW_ROWS
 
 SERVERS = pytest.mark.parametrize("store", ["postgresql", "mariadb"], indirect=True)
 
@@ -67,6 +68,24 @@ def test_a_connection_that_broke_is_let_go(store: Database, way: str) -> None:
 
     with pytest.raises(StoreUnavailable, match="terminating connection"):
         getattr(store, way)(work)
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_a_connection_keeps_no_large_answer(store: Database) -> None:
+    """Only what is quick to ask again and small to keep."""
+    statement = select(func.generate_series(1, bindparam("last")))
+
+    def kept(connection: Any, dialect: Any, last: int) -> list[int]:
+        rows = dialect.send(connection, statement, {"last": last})
+        assert [row[0] for row in rows] == list(range(1, last + 1))
+        return [each.rowcount for each in connection.info.values() if hasattr(each, "rowcount")]
+
+    assert [store.run_alone(kept, last) for last in (1, FEW_ROWS, FEW_ROWS + 1, 2)] == [
+        [1],
+        [FEW_ROWS],
+        [],
+        [2],
+    ]
 
 
 @SERVERS

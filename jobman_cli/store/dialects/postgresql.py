@@ -45,6 +45,8 @@ _TYPES = {
     Kind.TIME: "double precision",
 }
 _IDLE = 0  # libpq's PQTRANS_IDLE
+#: A cursor keeps its last answer. One that had more rows than this is not kept.
+FEW_ROWS = 32
 #: Ways to find rows that a worker's statements have no need of.
 _BY_INDEX = [
     f"set_config('enable_{way}', 'off', false)" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
@@ -167,9 +169,11 @@ class PostgreSQL(Dialect):
         if _is_followed(connection):
             return connection.exec_driver_sql(sql, {**defaults, **values}).all()
         try:
-            cursor = _cursor_of(connection)
+            cursor = _cursor_for(sql, connection)
             cursor.execute(sql, {**defaults, **values})
             rows: Sequence[Any] = cursor.fetchall()
+            if len(rows) > FEW_ROWS:
+                connection.info.pop(sql).close()
         except dialect.loaded_dbapi.Error as error:
             raise _as_sqlalchemy_has_it(error, sql, connection) from error
         except BaseException as error:  # a signal's: its answer may still come
@@ -223,11 +227,11 @@ def _waits(dbapi: Any) -> int:
     return dbapi.fileno() if not dbapi.closed and dbapi.info.transaction_status == _IDLE else -1
 
 
-def _cursor_of(connection: Connection) -> Any:
+def _cursor_for(sql: str, connection: Connection) -> Any:
     """Kept as long as the driver's connection: a new one has to learn anew how each type is written."""
     kept = connection.info
-    if (cursor := kept.get("cursor")) is None:
-        cursor = kept["cursor"] = connection.connection.cursor()
+    if (cursor := kept.get(sql)) is None:
+        cursor = kept[sql] = connection.connection.cursor()
     return cursor
 
 

@@ -121,7 +121,7 @@ def dispatch_alone() -> Callable[[], object]:
     from jobman_cli.operations import parts
     from jobman_cli.operations.group_commit import Pace
 
-    parts.SIDE_BY_SIDE = parts.ONE_BY_ONE = Pace(sys.maxsize, None)
+    parts.SIDE_BY_SIDE = parts.ONE_BY_ONE = Pace(few=sys.maxsize, groups=1)
     return dispatch_one()
 
 

@@ -32,18 +32,22 @@ class Pace(NamedTuple):
 
     Attributes:
         few: While no more calls of a key come, each is done alone; more wait for those under way.
-        haste: Seconds after which they wait no longer, but begin beside those; None is until these end.
+        groups: How many may be under way, calls that are done alone included, when some are in haste.
+        haste: Seconds after which a call waits no longer, but begins beside those, if they are not too many.
     """
 
     few: int
-    haste: float | None
+    groups: int
+    haste: float = 0.001
 
 
 #: For a database in which many write at a time: two groups take more of the processor than one, but a commit
-#: may take longer than all that.
-SIDE_BY_SIDE = Pace(few=4, haste=0.001)
+#: may take longer than all that. When it stands still, some connections of the pool are left for others.
+SIDE_BY_SIDE = Pace(few=4, groups=8)
 #: For one in which one writes after another in any case.
-ONE_BY_ONE = Pace(few=1, haste=None)
+ONE_BY_ONE = Pace(few=1, groups=1)
+#: After so many times its haste a call that is not the first in line looks whether the first does.
+SECOND = 10
 #: Calls in one group.
 MOST = 32
 #: Seconds after which who waits looks around, and who does not end no longer holds others up.
@@ -88,7 +92,8 @@ class _Line:
 
     Attributes:
         crowd: The most calls that were there at a time, less one for each group since. Those that were done
-            together come back one after another, and shall wait for each other again.
+            together come back one after another, and shall wait for each other again. A line that is empty
+            for a moment is gone, and knows nothing of a crowd.
     """
 
     __slots__ = ("crowd", "pace", "under_way", "waiting")
@@ -108,15 +113,26 @@ class _Line:
     def has_room(self) -> bool:
         return not self.under_way or self.crowd <= self.pace.few
 
+    @property
+    def has_place(self) -> bool:
+        """For one in haste."""
+        return len(self.under_way) < self.pace.groups
+
+    def may_lead(self, call: _Call) -> bool:
+        late = time.monotonic() - call.came >= self.pace.haste
+        return self.has_room or (self.has_place and late)
+
     def patience(self, call: _Call) -> float:
         """Seconds until a call that waits looks again. The first of them may have to begin by itself."""
+        if not self.has_place:
+            return PATIENCE
         haste = self.pace.haste
-        return PATIENCE if haste is None or call is not self.waiting[0] else haste
+        return haste if call is self.waiting[0] else min(haste * SECOND, PATIENCE)
 
     def lead(self, call: _Call) -> None:
         """Let a call that waits lead, with others that wait, if it may."""
         self.tidy()
-        if call.leader is not None or not (self.has_room or self._in_haste(call)):
+        if call.leader is not None or not self.may_lead(call):
             return
         self.crowd -= 1
         others = [each for each in self.waiting if each is not call]
@@ -127,10 +143,6 @@ class _Line:
         self.tidy()
         if self.waiting:
             self.waiting[0].wake()  # it is the first now
-
-    def _in_haste(self, call: _Call) -> bool:
-        haste = self.pace.haste
-        return haste is not None and time.monotonic() - call.came >= haste
 
 
 class _State:
@@ -167,7 +179,7 @@ class _State:
             if (line := self.lines.get(key)) is None:
                 return
             line.tidy()
-            if line.waiting and line.has_room:
+            if line.waiting and line.may_lead(line.waiting[0]):
                 line.waiting[0].wake()
             if not (line.waiting or line.under_way):
                 self.lines.pop(key, None)

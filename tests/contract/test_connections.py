@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, func, literal, select, text
+from sqlalchemy import Integer, String, bindparam, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from jobman_cli.errors import StoreUnavailable
 from jobman_cli.store.database import Database
-from jobman_cli.store.dialects.postgresql import FEW_ROWS
+from jobman_cli.store.dialects.postgresql import SHORT
 
 SERVERS = pytest.mark.parametrize("store", ["postgresql", "mariadb"], indirect=True)
 
@@ -71,21 +71,25 @@ def test_a_connection_that_broke_is_let_go(store: Database, way: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-def test_a_connection_keeps_no_large_answer(store: Database) -> None:
-    """Only what is quick to ask again and small to keep."""
-    statement = select(func.generate_series(1, bindparam("last")))
+def test_a_connection_holds_on_to_nothing_large(store: Database) -> None:
+    """Nor to a cursor that failed: it keeps one for the next exchange like it only after a short one."""
+    store = Database(store._raw_url)  # one that nobody has followed
+    word, last = bindparam("word", type_=String), bindparam("last", type_=Integer)
+    statement = select(func.repeat(word, func.generate_series(1, last)))
 
-    def kept(connection: Any, dialect: Any, last: int) -> list[int]:
-        rows = dialect.send(connection, statement, {"last": last})
-        assert [row[0] for row in rows] == list(range(1, last + 1))
-        return [each.rowcount for each in connection.info.values() if hasattr(each, "rowcount")]
+    def kept(connection: Any, dialect: Any, word: str, last: Any) -> bool:
+        rows = dialect.send(connection, statement, {"word": word, "last": last})
+        assert [row[0] for row in rows] == [word * number for number in range(1, last + 1)]
+        return any(hasattr(each, "rowcount") for each in connection.info.values())
 
-    assert [store.run_alone(kept, last) for last in (1, FEW_ROWS, FEW_ROWS + 1, 2)] == [
-        [1],
-        [FEW_ROWS],
-        [],
-        [2],
-    ]
+    long = "x" * (SHORT + 1)
+    asked = [("a", 1), ("a", 2), ("a", 1), (long, 1), (long[1:], 1)]
+    assert [store.run_alone(kept, *each) for each in asked] == [True, False, True, False, True]
+    with pytest.raises(DBAPIError):
+        store.run_alone(kept, "a", "no number")
+    with store._alone.connect() as connection:
+        assert not any(hasattr(each, "rowcount") for each in connection.info.values())
+    store.close()
 
 
 @SERVERS

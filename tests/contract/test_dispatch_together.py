@@ -44,7 +44,7 @@ class Crowd:
 
     def __init__(self, parts: Parts, patch: pytest.MonkeyPatch) -> None:
         self.parts, self._door = parts, threading.Event()
-        object.__setattr__(parts, "group", GroupCommit(Pace(FEW, None)))
+        object.__setattr__(parts, "group", GroupCommit(Pace(FEW, groups=1)))
         self._pool = Threads()
         self.ahead: list[Future[Job]] = []
         self.held = 0

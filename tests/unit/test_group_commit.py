@@ -30,11 +30,11 @@ class Desk:
     """Answers with the double. Whoever comes alone waits for `door`.
 
     Args:
-        haste: As in `Pace`; None leaves nothing to how slow this machine is.
+        groups: As in `Pace`; 1 leaves nothing to how slow this machine is.
     """
 
-    def __init__(self, haste: float | None = None) -> None:
-        self.group, self.door = GroupCommit(Pace(FEW, haste)), threading.Event()
+    def __init__(self, groups: int = 1, haste: float = 0.001) -> None:
+        self.group, self.door = GroupCommit(Pace(FEW, groups, haste)), threading.Event()
         self.groups: list[list[int]] = []
         self.trouble: dict[int, BaseException] = {}
         self.threads: dict[int, int] = {}
@@ -65,7 +65,7 @@ class Desk:
 
     @property
     def line(self) -> Any:
-        return self.group._state.lines.get(KEY) or group_commit._Line(Pace(FEW, None))
+        return self.group._state.lines.get(KEY) or group_commit._Line(Pace(FEW, 1))
 
     def busy(self) -> list[Future[int]]:
         """Let all who may lead be at work."""
@@ -326,7 +326,7 @@ def test_a_handler_in_a_thread_that_waits(desk: Desk) -> None:
 
 def test_a_commit_that_takes_long_is_not_waited_for() -> None:
     """Those that came meanwhile begin beside it, still together."""
-    desk = Desk(haste=1.0)
+    desk = Desk(groups=8, haste=1.0)
     first, rest = desk.busy(), desk.send(1, 2, 3)
     assert [answer(call) for call in rest] == [2, 4, 6]
     assert desk.groups == [[1, 2, 3]]
@@ -337,12 +337,96 @@ def test_a_commit_that_takes_long_is_not_waited_for() -> None:
 
 
 def test_who_is_one_too_many_for_a_group_in_haste_leads_the_next() -> None:
-    desk = Desk(haste=2.0)
+    desk = Desk(groups=8, haste=2.0)
     first, rest = desk.busy(), desk.send(*range(1, MOST + 4))
     assert [answer(call) for call in rest] == [2 * n for n in range(1, MOST + 4)]
     assert sorted(len(group) for group in desk.groups) == [3, MOST]
     desk.door.set()
     assert [answer(call) for call in first] == [0, -2]
+
+
+def test_a_database_that_stands_still_gets_so_many_connections_and_no_more() -> None:
+    """The rest of the pool is for others, and who gets none would fail. They begin when those end."""
+    desk = Desk(groups=FEW + 2)
+    held = desk.door
+
+    def some(items: list[int], _pass_on: Any) -> list[int | Exception]:
+        assert held.wait(10)
+        return [item * 2 for item in items]
+
+    desk.some = some  # type: ignore[method-assign]
+    calls = desk.busy()
+    for item in range(1, 7):
+        calls.append(desk._pool.submit(desk.do, item))
+        time.sleep(0.01)  # past its haste; what follows holds in any order
+    wait_until(lambda: len(desk.line.under_way) == FEW + 2, 5, "as many as may be")
+    calls += [desk._pool.submit(desk.do, 7)]
+    wait_until(lambda: 7 in desk.threads, 5, "the call")
+    time.sleep(0.02)  # likewise
+    assert len(desk.line.under_way) == FEW + 2
+    held.set()
+    assert [answer(call) for call in calls[FEW:]] == [2, 4, 6, 8, 10, 12, 14]
+
+
+@pytest.mark.parametrize("line", range(1, 90))
+def test_an_interrupt_at_any_line_of_who_is_in_haste(
+    desk: Desk, line: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next of them is in haste, too; he does not wait for who is slow."""
+    monkeypatch.setattr(group_commit, "PATIENCE", 0.5)
+    desk.group = GroupCommit(Pace(FEW, 8, 0.005))
+    quick, wire = Desk(), Tripwire(line)
+    quick.group = desk.group
+    quick.door.set()
+
+    def interrupted() -> Any:
+        sys.settrace(wire)
+        try:
+            return quick.do(1)
+        except Interrupt:
+            return None
+        finally:
+            sys.settrace(None)
+
+    first = desk.busy()
+    call = desk._pool.submit(interrupted)
+    time.sleep(0.001)  # to where it waits, or nearly: what follows holds in any order
+    rest = [quick._pool.submit(quick.do, item) for item in (2, 3)]
+    for item, other in enumerate(rest, 2):
+        error = other.exception(5)
+        assert isinstance(error, StoreUnavailable) or other.result(0) == 2 * item
+    assert call.result(5) in (None, 2)
+    assert not any(each.done() for each in first)
+    desk.door.set()
+    assert [answer(each) for each in first] == [0, -2]
+    desk.until_empty()
+
+
+def test_one_in_line_that_does_not_look_holds_nobody_up() -> None:
+    """A signal's handler may run in its thread."""
+    desk = Desk(groups=8, haste=0.01)
+    first, over = desk.busy(), threading.Event()
+
+    def strike(frame: Any, event: str, _argument: Any) -> Any:
+        if frame.f_code.co_filename != group_commit.__file__:
+            return None
+        if not over.is_set() and "acquire(timeout" in Tripwire.LINES[frame.f_lineno - 1]:
+            assert over.wait(10)
+        return strike
+
+    def slow() -> int:
+        sys.settrace(strike)
+        try:
+            return desk.do(1)
+        finally:
+            sys.settrace(None)
+
+    call = desk._pool.submit(slow)
+    wait_until(lambda: len(desk.line.waiting) == 1, 5, "the first in line")
+    assert desk._pool.submit(desk.do, 2).result(5) == 4
+    over.set()
+    desk.door.set()
+    assert [answer(each) for each in (call, *first)] == [2, 0, -2]
 
 
 def test_those_of_a_crowd_wait_for_each_other_again(desk: Desk) -> None:
@@ -371,7 +455,7 @@ def test_those_of_a_crowd_wait_for_each_other_again(desk: Desk) -> None:
 
 def test_a_crowd_that_is_gone_is_forgotten() -> None:
     """By one with each group."""
-    line = group_commit._Line(Pace(FEW, None))
+    line = group_commit._Line(Pace(FEW, 1))
     line.crowd = 5
     alone = []
     for number in range(6):

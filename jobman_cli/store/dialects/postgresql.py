@@ -45,8 +45,8 @@ _TYPES = {
     Kind.TIME: "double precision",
 }
 _IDLE = 0  # libpq's PQTRANS_IDLE
-#: A cursor keeps its last answer. One that had more rows than this is not kept.
-FEW_ROWS = 32
+#: Characters of a text that an idle connection may hold on to.
+SHORT = 2**10
 #: Ways to find rows that a worker's statements have no need of.
 _BY_INDEX = [
     f"set_config('enable_{way}', 'off', false)" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
@@ -169,11 +169,11 @@ class PostgreSQL(Dialect):
         if _is_followed(connection):
             return connection.exec_driver_sql(sql, {**defaults, **values}).all()
         try:
-            cursor = _cursor_for(sql, connection)
+            cursor = connection.info.pop(sql, None) or connection.connection.cursor()
             cursor.execute(sql, {**defaults, **values})
             rows: Sequence[Any] = cursor.fetchall()
-            if len(rows) > FEW_ROWS:
-                connection.info.pop(sql).close()
+            if len(rows) == 1 and _is_short(*values.values(), *rows[0]):
+                connection.info[sql] = cursor  # a new one has to learn anew how each type is written
         except dialect.loaded_dbapi.Error as error:
             raise _as_sqlalchemy_has_it(error, sql, connection) from error
         except BaseException as error:  # a signal's: its answer may still come
@@ -227,12 +227,9 @@ def _waits(dbapi: Any) -> int:
     return dbapi.fileno() if not dbapi.closed and dbapi.info.transaction_status == _IDLE else -1
 
 
-def _cursor_for(sql: str, connection: Connection) -> Any:
-    """Kept as long as the driver's connection: a new one has to learn anew how each type is written."""
-    kept = connection.info
-    if (cursor := kept.get(sql)) is None:
-        cursor = kept[sql] = connection.connection.cursor()
-    return cursor
+def _is_short(*exchanged: Any) -> bool:
+    """So that it may be kept: a cursor holds on to what it sent and was answered."""
+    return all(len(each) <= SHORT for each in exchanged if isinstance(each, str))
 
 
 def _is_followed(connection: Connection) -> bool:

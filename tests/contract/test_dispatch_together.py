@@ -291,6 +291,31 @@ def test_who_comes_does_not_wait_for_a_slow_commit(rig: Rig, monkeypatch: pytest
     assert len({call.result(20) for call in ahead}) == SIDE_BY_SIDE.few
 
 
+@ONE
+def test_where_one_writes_at_a_time_nobody_begins_beside_him(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would only wait for the file's lock; so they are written together when he has done."""
+    door, pool, begun = threading.Event(), Threads(), []
+    insert = module.insert_row
+
+    def slow(*arguments: Any) -> Any:
+        begun.append(arguments)
+        assert door.wait(20)
+        return insert(*arguments)
+
+    monkeypatch.setattr(group_commit, "PATIENCE", 60.0)
+    monkeypatch.setattr(module, "insert_row", slow)
+    lines = rig.parts.group._state.lines
+    calls = [pool.submit(rig.dispatch, "noop") for _ in range(7)]
+    wait_until(lambda: begun and sum(len(line.waiting) for line in lines.values()) == 6, 5, "all to be there")
+    time.sleep(0.05)  # past the haste of all that wait: one of them would have begun, if it might
+    assert len(begun) == 1 and count_jobs(rig.store) == 0
+    door.set()
+    assert len({call.result(20) for call in calls}) == 7 == count_jobs(rig.store)
+    assert len(begun) == 1
+
+
 @pytest.mark.parametrize(("store", "rig"), [("postgresql", "redis")], indirect=True, ids=["postgresql-redis"])
 def test_large_attribs_wait_for_nobody(rig: Rig, make_crowd: Any) -> None:
     """A group of them might be more than a database takes in one statement."""
